@@ -1,0 +1,58 @@
+"""Fine-tune an embedding model on one domain, prove it retrieves better, and switch Dragon's Codex to it."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder as FineTunedEmbedder
+    from dragon_finetune.evaluation.comparison import compare as compare
+    from dragon_finetune.evaluation.rubric import score_question as score_question
+    from dragon_finetune.evaluation.rubric import tier as tier
+    from dragon_finetune.hookspecs import hookimpl as hookimpl
+    from dragon_finetune.host import create_chunker as create_chunker
+    from dragon_finetune.host import create_embedder as create_embedder
+    from dragon_finetune.host import create_trainer as create_trainer
+    from dragon_finetune.tokens.audit import TokenAudit as TokenAudit
+    from dragon_finetune.tokens.audit import audit_tokens as audit_tokens
+    from dragon_finetune.tokens.chunking import Chunk as Chunk
+    from dragon_finetune.tokens.chunking import TokenChunker as TokenChunker
+    from dragon_finetune.tokens.counting import TokenCounter as TokenCounter
+    from dragon_finetune.training.callbacks import FinalStatsCallback as FinalStatsCallback
+    from dragon_finetune.training.config import TrainingConfig as TrainingConfig
+    from dragon_finetune.training.config import TrainingResult as TrainingResult
+    from dragon_finetune.training.finetune import FineTuner as FineTuner
+
+# Loaded at first use, so that `import dragon_finetune` costs milliseconds and no torch.
+_HOMES = {
+    "Chunk": "tokens.chunking",
+    "FinalStatsCallback": "training.callbacks",
+    "FineTunedEmbedder": "embedding.embedder",
+    "FineTuner": "training.finetune",
+    "TokenAudit": "tokens.audit",
+    "TokenChunker": "tokens.chunking",
+    "TokenCounter": "tokens.counting",
+    "TrainingConfig": "training.config",
+    "TrainingResult": "training.config",
+    "audit_tokens": "tokens.audit",
+    "compare": "evaluation.comparison",
+    "create_chunker": "host",
+    "create_embedder": "host",
+    "create_trainer": "host",
+    "hookimpl": "hookspecs",
+    "score_question": "evaluation.rubric",
+    "tier": "evaluation.rubric",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,175 @@
+"""The command line. Each command parses, calls one function of the library, prints.
+
+Exit codes: 0 fine; 1 the answer is no (each command's help says what); 2 wrong use or bad input; 3 our own failure;
+130 interrupted.
+"""
+
+import json
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dragon_finetune.errors import DragonFinetuneError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+Model = Annotated[str, typer.Option("--model", "-m", help='A model folder, a hub name, or "embedded".')]
+
+
+def main() -> None:
+    """Run the command line and exit with one of the codes above."""
+    warnings.showwarning = _show_warning
+    try:
+        code = app(standalone_mode=False)
+    except DragonFinetuneError as error:
+        code = _say(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        code = _say("interrupted", 130)
+    except Exception as error:
+        code = _report(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    # Typer's usage errors carry their own exit code and how to show themselves; everything else is our failure.
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        return int(error.exit_code)
+    if type(error).__name__ == "Abort":
+        return _say("interrupted", 130)
+    traceback.print_exc()
+    return _say("This is a fault of dragon-finetune. Please report it with the lines above.", 3)
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _print(value: Any, text: str, as_json: bool) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2) if as_json else text)
+
+
+@app.command()
+def plugins(as_json: Json = False) -> None:
+    """List the installed plugins: what each offers, and which failed to load and why."""
+    from dragon_finetune.host import find_plugins
+
+    found = find_plugins()
+    offers = [{"kind": offer.kind, "name": offer.name, "plugin": offer.plugin} for offer in found.offers]
+    lines = [f"{offer['kind']:<9} {offer['name']:<22} {offer['plugin']}" for offer in offers]
+    lines += [f"failed    {plugin}: {why}" for plugin, why in found.failures.items()]
+    _print({"offers": offers, "failures": found.failures}, "\n".join(lines), as_json)
+
+
+@app.command()
+def audit(
+    file: Annotated[Path, typer.Argument(help="JSON lines of chunks or pairs.")],
+    model: Model,
+    field: Annotated[str | None, typer.Option(help="Audit this field of each record.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count tokens and say which texts the model would cut off. Exits with 1 if there are any."""
+    from dragon_finetune.tokens.audit import audit_tokens
+
+    result = audit_tokens(file, model, field=field, show_progress=True)
+    _print(result.to_dict(), str(result), as_json)
+    raise typer.Exit(1 if result.over_limit else 0)
+
+
+@app.command()
+def chunk(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="JSON lines with `text`.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="JSON lines of chunks.")],
+    model: Model,
+    max_tokens: Annotated[int | None, typer.Option(help="Limit per chunk; default: the model's.")] = None,
+    max_chars: Annotated[int | None, typer.Option(help="A second limit, in characters.")] = None,
+) -> None:
+    """Cut each record's text into chunks that never exceed the limit; metadata is carried along."""
+    from dragon_finetune.records import read_jsonl, write_jsonl
+    from dragon_finetune.tokens.chunking import TokenChunker
+
+    chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars)
+    records = [record for _, record in read_jsonl(source)]
+    chunks = chunker.chunk_records(records)
+    write_jsonl(target, chunks)
+    print(f"{len(records)} records -> {len(chunks)} chunks of at most {chunker.max_tokens} tokens: {target}")
+
+
+@app.command()
+def train(
+    pairs: Annotated[Path, typer.Argument(help="JSON lines with `query`, `positive_text`, optional `negative_texts`.")],
+    base_model: Annotated[str, typer.Option(help='A model folder, a hub name, or "embedded".')],
+    output: Annotated[Path, typer.Option(help="Where the trained folder goes.")],
+    epochs: float = 1.0,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
+    warmup: Annotated[float, typer.Option(help="Below 1 a share of the steps, else steps.")] = 0.1,
+    batch_size: int = 16,
+    gradient_accumulation_steps: int = 1,
+    max_seq_length: Annotated[int | None, typer.Option(help="Limit in tokens; default: the base's.")] = None,
+    save_steps: float = 100,
+    seed: int = 42,
+    on_overflow: Annotated[str, typer.Option(help="error | truncate")] = "error",
+    overwrite: Annotated[bool, typer.Option(help="Replace an occupied output, moving it aside first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train on pairs. The same command goes on where a killed one stopped. Says `kept: base` if tuning did not help."""
+    from dragon_finetune.training.config import TrainingConfig
+
+    config = TrainingConfig(
+        base_model=base_model,
+        output_dir=output,
+        epochs=epochs,
+        learning_rate=lr,
+        warmup=warmup,
+        batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        max_seq_length=max_seq_length,
+        save_steps=save_steps,
+        seed=seed,
+        on_overflow=on_overflow,
+        overwrite=overwrite,
+    )
+    from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
+
+    result = FineTuner(config).train(pairs)
+    _print(result.model_dump(mode="json"), str(result), as_json)
+
+
+@app.command()
+def evaluate(
+    results: Annotated[Path, typer.Argument(help="The host's answers file.")],
+    as_json: Json = False,
+) -> None:
+    """Score a retrieval run by the host's rubric: mean, tier, by difficulty and category."""
+    from dragon_finetune.evaluation.rubric import evaluate_results
+
+    evaluation = evaluate_results(results)
+    _print(evaluation.to_dict(), str(evaluation), as_json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder to work in; it stays for you to look into.")] = Path(
+        "dragon-demo"
+    ),
+    quick: Annotated[bool, typer.Option(help="A few training steps: shows the path, not the gain.")] = False,
+) -> None:
+    """Run the whole path on the example codex: audit, train, embed and score the base, flip the switch, again."""
+    from dragon_finetune.demo import run_demo
+
+    print(run_demo(out, quick=quick))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Loading a sentence-transformers folder, saving one, and the fingerprint of everything that changes a vector."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from dragon_finetune.errors import ModelError
+from dragon_finetune.tokens.folder import CARD, ModelFolder
+
+# Files of a model folder that no vector depends on.
+_BESIDE_THE_POINT = {CARD, "README.md", "config_sentence_transformers.json", ".gitattributes", "data_config.json"}
+_LOADED: dict[tuple[str, ...], SentenceTransformer] = {}
+_LOADING = threading.Lock()
+
+
+def load_model(
+    folder: ModelFolder,
+    *,
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+) -> SentenceTransformer:
+    """Return the model of `folder` in fp32 and evaluation mode, with the folder's limit.
+
+    Args:
+        folder: an open model folder.
+        device: a torch device name; default: the best one at hand.
+        trust_remote_code: run code that the model's author wrote; only with a pinned `revision`.
+        revision: the hub revision of that code.
+
+    Raises:
+        ModelError: the folder can't be loaded, or remote code is asked for without a revision.
+    """
+    if trust_remote_code and not revision:
+        raise ModelError("trust_remote_code runs code from the hub: pin it with `revision: <commit>`.")
+    try:
+        model = SentenceTransformer(
+            str(folder.path),
+            device=device,
+            trust_remote_code=trust_remote_code,
+            revision=revision,
+            local_files_only=True,
+            # transformers 5 would load the stored dtype; half-precision weights neither train nor compare well.
+            model_kwargs={"dtype": torch.float32},
+        )
+    except Exception as error:
+        raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
+    if folder.limit is not None:
+        model.max_seq_length = folder.limit
+    return model.eval()
+
+
+def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:
+    """Return `load_model(folder, **options)`, the same object for the same files: hosts build several embedders."""
+    key = (fingerprint(folder), str(folder.path.resolve()), *map(str, sorted(options.items())))
+    with _LOADING:
+        if key not in _LOADED:
+            _LOADED[key] = load_model(folder, **options)
+        return _LOADED[key]
+
+
+def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:
+    """Return a hash (32 hex digits, BLAKE2b) of everything that changes a vector.
+
+    That is: weights, tokenizer, pooling and the other module settings as they lie in the folder, the prompts, the
+    limit, the dimension. Vectors are always normalised here, so that needs no entry.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    inputs = {"prompts": vars(folder.prompts), "limit": folder.limit, "truncate_dim": truncate_dim}
+    digest.update(json.dumps(inputs, sort_keys=True).encode())
+    for file in _model_files(folder.path):
+        digest.update(file.relative_to(folder.path).as_posix().encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def _model_files(path: Path) -> Iterator[Path]:
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if file.is_file() and not hidden and inside.as_posix() not in _BESIDE_THE_POINT:
+            yield file

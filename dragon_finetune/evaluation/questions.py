@@ -1,0 +1,65 @@
+"""Test questions and retrieval results, read and checked before anything is scored."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dragon_finetune.errors import DataError
+from dragon_finetune.records import read_json
+from dragon_finetune.settings import suggest
+
+DIFFICULTIES = ("easy", "medium", "hard")
+
+
+def load_questions(path: Path | str) -> list[dict[str, Any]]:
+    """Return the questions of a host's questions file (`{"questions": [...]}`), keys untouched.
+
+    Raises:
+        DataError: the file is no questions file, or a question lacks its text, id, difficulty, category or topics, or
+            repeats an id; names the file and the question.
+    """
+    return _checked(path, "questions", ("question_id", "question", "category", "difficulty", "expected_topics"))
+
+
+def load_results(path: Path | str) -> list[dict[str, Any]]:
+    """Return the answers of a host's retrieval run (`{"results": [...]}`), keys untouched.
+
+    Each holds the question's keys and `retrieved_chunks`, nearest first, of {text, distance, ...}.
+
+    Raises:
+        DataError: as `load_questions`, or a retrieved chunk without text or with a distance that is no finite number.
+    """
+    keys = ("question_id", "question", "category", "difficulty", "expected_topics", "retrieved_chunks")
+    results = _checked(path, "results", keys)
+    for result in results:
+        for rank, chunk in enumerate(result["retrieved_chunks"], start=1):
+            distance = chunk.get("distance") if isinstance(chunk, Mapping) else None
+            if not isinstance(distance, (int, float)) or not abs(distance) < float("inf"):
+                where = f"{path}, question {result['question_id']}, chunk {rank}"
+                raise DataError(f"{where}: the distance is {distance!r}. Run the retrieval again.")
+    return results
+
+
+def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    content = read_json(path)
+    items = content.get(key) if isinstance(content, Mapping) else None
+    if not isinstance(items, list) or not items:
+        raise DataError(f'{path}: expected {{"{key}": [...]}} with at least one entry.')
+    seen: set[Any] = set()
+    for number, item in enumerate(items, start=1):
+        where = f"{path}, entry {number} of {key}"
+        if not isinstance(item, Mapping):
+            raise DataError(f"{where}: expected an object, found {type(item).__name__}.")
+        for name in needed:
+            if item.get(name) is None:
+                raise DataError(f"{where}: {name!r} is missing.")
+        if item["difficulty"] not in DIFFICULTIES:
+            raise DataError(
+                f"{where}: difficulty is {item['difficulty']!r}. {suggest(str(item['difficulty']), DIFFICULTIES)}"
+            )
+        if not item["expected_topics"]:
+            raise DataError(f"{where}: expected_topics is empty; a question without topics can't be scored.")
+        if item["question_id"] in seen:
+            raise DataError(f"{where}: question_id {item['question_id']!r} occurs twice.")
+        seen.add(item["question_id"])
+    return items

@@ -1,0 +1,100 @@
+"""Our answers to the hooks. Each factory is cheap; models load at the first text."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.errors import SettingsError
+from dragon_finetune.hookspecs import ChunkerFactory, EmbedderFactory, Trainer, TrainerFactory, hookimpl
+from dragon_finetune.records import read_json
+from dragon_finetune.settings import DEFAULT_TUNED_FOLDER, ModelOptions, read_options
+from dragon_finetune.tokens.chunking import TokenChunker
+from dragon_finetune.tokens.folder import CARD, recover
+
+# Dragon's Codex refuses a chunk of more characters than this after it has written the file.
+_HOST_MAX_CHARS = 6956
+
+
+@hookimpl
+def codex_embedders() -> Mapping[str, EmbedderFactory]:
+    """Offer the tuned model, and the untuned one through the same code."""
+    return {"finetuned": create_finetuned, "base": create_base}
+
+
+@hookimpl
+def codex_chunkers() -> Mapping[str, ChunkerFactory]:
+    """Offer chunks that fit the configured model to the token."""
+    return {"token_aware": create_token_aware}
+
+
+@hookimpl
+def codex_trainers() -> Mapping[str, TrainerFactory]:
+    """Offer the trainer; its settings are the section `training:`."""
+    return {"sentence_transformers": create_trainer}
+
+
+def create_finetuned(config: Mapping[str, Any]) -> FineTunedEmbedder:
+    """Return the embedder of the section `finetuned:`.
+
+    Raises:
+        SettingsError: bad options, or there is no trained model yet.
+    """
+    options = read_options("finetuned", config)
+    path = Path(options.model_path or DEFAULT_TUNED_FOLDER).expanduser()
+    recover(path)
+    if not path.is_dir():
+        raise SettingsError(
+            f"embedder: finetuned needs a trained model, and there is none at {path.absolute()}. Train one: "
+            f"`dragon-finetune train PAIRS --base-model M --output {path}`; or set finetuned.model_path, or "
+            "embedder: base."
+        )
+    return _embedder(str(path), options)
+
+
+def create_base(config: Mapping[str, Any]) -> FineTunedEmbedder:
+    """Return the untuned model: the section `base:`, or what the tuned folder records as its base.
+
+    Raises:
+        SettingsError: bad options, or neither says which model that is.
+    """
+    options = read_options("base", config)
+    if options.model_path:
+        return _embedder(options.model_path, options)
+    card = Path(read_options("finetuned", config).model_path or DEFAULT_TUNED_FOLDER).expanduser() / CARD
+    if not card.is_file():
+        raise SettingsError("embedder: base does not know its model: set base.model_path (a folder or a hub name).")
+    return _embedder(str(read_json(card)["base_model"]), options)
+
+
+def create_token_aware(config: Mapping[str, Any]) -> TokenChunker:
+    """Return a chunker for the model that the switch selects, within the host's own character limit."""
+    embedder = create_base(config) if config.get("embedder") == "base" else create_finetuned(config)
+    return TokenChunker(embedder.folder, max_chars=_HOST_MAX_CHARS)
+
+
+def create_trainer(config: Mapping[str, Any]) -> Trainer:
+    """Return the trainer of the section `training:`; base model and output default to the other two sections'."""
+    from dragon_finetune.training.config import TrainingConfig
+    from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
+
+    defaults = {
+        "base_model": read_options("base", config).model_path,
+        "output_dir": read_options("finetuned", config).model_path or DEFAULT_TUNED_FOLDER,
+    }
+    return FineTuner(TrainingConfig(**{**defaults, **(config.get("training") or {})}))
+
+
+def _embedder(model_path: str, options: ModelOptions) -> FineTunedEmbedder:
+    return FineTunedEmbedder(
+        model_path,
+        precision=options.precision,
+        on_overflow=options.on_overflow,
+        device=options.device,
+        truncate_dim=options.truncate_dim,
+        trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        store=options.store,
+        collections=options.collections,
+        prompts=options.prompts(),
+    )

@@ -1,0 +1,157 @@
+"""The config switch and its options, read in one order: codex.yaml < .env < environment < arguments."""
+
+import difflib
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from dragon_finetune.errors import SettingsError
+
+OnOverflow = Literal["error", "split", "truncate"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+DEFAULT_TUNED_FOLDER = "models/finetuned"
+
+
+class _Layered(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8")
+
+
+class ModelOptions(_Layered):
+    """Options of one embedder: the section `base:` or `finetuned:` of codex.yaml."""
+
+    model_path: str | None = None
+    on_overflow: OnOverflow = "error"
+    precision: Precision = "auto"
+    device: str | None = None
+    truncate_dim: int | None = None
+    trust_remote_code: bool = False
+    revision: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    store: str | None = None
+    collections: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("collections", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    def prompts(self) -> dict[str, str]:
+        """Return the prompts that the configuration sets; the others come from the model folder."""
+        chosen = {"query": self.query_prompt, "document": self.document_prompt}
+        return {role: prompt for role, prompt in chosen.items() if prompt is not None}
+
+
+class Switch(_Layered):
+    """The top-level keys of codex.yaml that concern us; every other key is the host's own business."""
+
+    embedder: str = "host"
+    chunker: str | None = None
+
+
+SECTIONS = ("base", "finetuned")
+_TOP_LEVEL = (*Switch.model_fields, *SECTIONS)
+_S = TypeVar("_S", bound=_Layered)
+
+
+def read_switch(config: Mapping[str, Any], *, env_file: Path | str = ".env") -> Switch:
+    """Return which embedder and chunker the configuration asks for.
+
+    Args:
+        config: the parsed codex.yaml (the lowest layer).
+        env_file: a dotenv file, read if it exists; the process environment beats it.
+
+    Raises:
+        SettingsError: a value has the wrong type.
+    """
+    for key in config:
+        near = nearest(str(key), _TOP_LEVEL)
+        if near and key not in _TOP_LEVEL:
+            warnings.warn(f"codex.yaml has the key {key!r}, which nobody reads; did you mean {near!r}?", stacklevel=2)
+    known = {key: config[key] for key in Switch.model_fields if config.get(key) is not None}
+    return _read(Switch, "", known, env_file, where="codex.yaml")
+
+
+def read_options(
+    section: str, config: Mapping[str, Any], *, env_file: Path | str = ".env", **arguments: Any
+) -> ModelOptions:
+    """Return the options of the embedder `section` ("base" or "finetuned").
+
+    Args:
+        section: the section's name; its environment variables are `SECTION_OPTION` (`FINETUNED_MODEL_PATH`).
+        config: the parsed codex.yaml (the lowest layer).
+        env_file: a dotenv file, read if it exists; the process environment beats it.
+        arguments: options that beat all layers.
+
+    Raises:
+        SettingsError: an unknown option in the section, or a value that is not allowed; names the nearest known.
+    """
+    options = config.get(section) or {}
+    if not isinstance(options, Mapping):
+        raise SettingsError(f"codex.yaml: `{section}:` must hold options like `model_path: ...`, not {options!r}.")
+    for key in options:
+        if key not in ModelOptions.model_fields:
+            raise SettingsError(
+                f"codex.yaml: unknown option {section}.{key}. {suggest(key, ModelOptions.model_fields)}"
+            )
+    return _read(ModelOptions, f"{section}_", options, env_file, where=f"{section}:", **arguments)
+
+
+def _read(
+    model: type[_S], prefix: str, section: Mapping[str, Any], env_file: Path | str, where: str, **arguments: Any
+) -> _S:
+    class Layers(model):  # type: ignore[valid-type,misc]
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, dict(section))
+
+    try:
+        return Layers(_env_prefix=prefix, _env_file=env_file, **arguments)
+    except ValidationError as error:
+        raise SettingsError(explain(where, error)) from None
+
+
+def explain(where: str, error: ValidationError) -> str:
+    """Return what is wrong with each value, and the nearest allowed one."""
+    return "; ".join(_explain(where, item) for item in error.errors())
+
+
+def _explain(where: str, error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "literal_error":
+        known = [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"{where} {name} is {error['input']!r}. {suggest(str(error['input']), known)}"
+    return f"{where} {name} is {error['input']!r}: {error['msg']}."
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word most like `word`, or None when none is close."""
+    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.75)), None)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown word: the nearest known one, then all of them."""
+    names = sorted(known)
+    near = next(iter(difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)), None)
+    guess = f"Did you mean {near!r}? " if near else ""
+    return f"{guess}Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,1 @@
+"""Exact token counts, the truncation audit, and chunks that never exceed a token limit."""

@@ -1,0 +1,77 @@
+"""Exact token counts: what the model will see, special tokens and prompt included, never truncated."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from dragon_finetune.records import check_text
+from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
+
+_BLOCK = 512  # texts per call of the Rust tokenizer: enough to use all cores, little enough to stream
+
+
+class TokenCounter:
+    """Counts tokens as the model will see them.
+
+    Args:
+        model_or_tokenizer: a model (folder, hub name, "embedded", ModelFolder), or a transformers or tokenizers
+            tokenizer, which is copied: truncation and padding switched on in it change nothing, here or there.
+        prompt: the role whose prompt is counted with each text; None counts the text alone.
+        prompts: the prompts of a bare tokenizer, or a replacement for the model's own.
+
+    Attributes:
+        limit: the model's limit in tokens, or None where there is none (a bare tokenizer).
+        prompt: the prompt's text.
+    """
+
+    def __init__(
+        self,
+        model_or_tokenizer: "str | Path | ModelFolder | Any",
+        *,
+        prompt: Role | None = "document",
+        prompts: Prompts | None = None,
+    ) -> None:
+        self.limit: int | None = None
+        if isinstance(model_or_tokenizer, (str, Path, ModelFolder)):
+            folder = ModelFolder.open(model_or_tokenizer)
+            tokenizer, self.limit, prompts = folder.load_tokenizer(), folder.limit, prompts or folder.prompts
+        else:
+            tokenizer = model_or_tokenizer
+        self.prompt = (prompts or Prompts()).of(prompt)
+        backend = tokenizer if isinstance(tokenizer, Tokenizer) else getattr(tokenizer, "backend_tokenizer", None)
+        self._slow = tokenizer if backend is None else None
+        self._fast = _unbounded(backend) if backend is not None else None
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of one text."""
+        return next(self.counts([text]))
+
+    def counts(self, texts: Iterable[str], *, where: str = "text") -> Iterator[int]:
+        """Yield the number of tokens of each text, in order, holding only a few hundred texts at a time.
+
+        Args:
+            texts: any iterable; it may be longer than memory.
+            where: what to call an item in an error ("chunk" gives "chunk 7").
+
+        Raises:
+            DataError: an item is not a string or is empty; names its position, from 0.
+        """
+        numbered = ((check_text(text, f"{where} {index}")) for index, text in enumerate(texts))
+        while block := list(itertools.islice(numbered, _BLOCK)):
+            yield from self._count_block([self.prompt + text for text in block])
+
+    def _count_block(self, texts: list[str]) -> list[int]:
+        if self._fast is not None:
+            return [len(encoding) for encoding in self._fast.encode_batch_fast(texts)]
+        assert self._slow is not None
+        return [len(ids) for ids in self._slow(texts, truncation=False, verbose=False)["input_ids"]]
+
+
+def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy

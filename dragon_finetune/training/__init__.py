@@ -1,0 +1,1 @@
+"""Training on SentenceTransformerTrainer: pairs in, a complete model folder out."""

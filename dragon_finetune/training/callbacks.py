@@ -1,0 +1,102 @@
+"""Callbacks for any Hugging Face Trainer: the final statistics, and a bar on stderr."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+@dataclass(frozen=True)
+class FinalStats:
+    """What a training run did.
+
+    Attributes:
+        final_loss: the mean training loss that the Trainer reports at the end, None if it trained no step.
+        seconds: wall time of training, without loading and validation.
+        examples_per_second, tokens_per_second: of this run (after a resume: since the resume); tokens are None
+            unless the callback was told how many an example has.
+        log_history: everything the Trainer logged, oldest first.
+    """
+
+    final_loss: float | None
+    seconds: float
+    steps: int
+    examples_per_second: float
+    tokens_per_second: float | None
+    log_history: list[dict[str, Any]] = field(repr=False)
+
+
+class FinalStatsCallback(TrainerCallback):
+    """Collects `FinalStats` when training ends; read them from `.stats`.
+
+    Args:
+        tokens_per_example: mean number of tokens of one example (all its texts), for tokens per second.
+    """
+
+    def __init__(self, tokens_per_example: float | None = None) -> None:
+        self.stats: FinalStats | None = None
+        self._tokens_per_example = tokens_per_example
+        self._started = 0.0
+        self._first_epoch = 0.0
+        self._first_step = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+        self._first_epoch = state.epoch or 0.0
+        self._first_step = state.global_step
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Read the clock and the log."""
+        seconds = time.perf_counter() - self._started
+        batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        examples: float = (state.global_step - self._first_step) * batch
+        loader = kwargs.get("train_dataloader")
+        if loader is not None and hasattr(loader, "dataset") and state.epoch is not None:
+            # The last batch of an epoch is often short, so epochs tell the truth where they are known.
+            examples = min(examples, (state.epoch - self._first_epoch) * len(loader.dataset))
+        losses = [entry[key] for entry in state.log_history for key in ("train_loss", "loss") if key in entry]
+        rate = examples / seconds
+        self.stats = FinalStats(
+            final_loss=losses[-1] if losses else None,
+            seconds=seconds,
+            steps=state.global_step - self._first_step,
+            examples_per_second=rate,
+            tokens_per_second=rate * self._tokens_per_example if self._tokens_per_example else None,
+            log_history=list(state.log_history),
+        )
+
+
+class BarCallback(TrainerCallback):
+    """A bar on stderr, silent when that is no terminal. (The Trainer's own writes its logs to stdout.)"""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the bar."""
+        self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=None)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Move it."""
+        self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Show the loss."""
+        loss = state.log_history[-1].get("loss") if state.log_history else None
+        if loss is not None:
+            self._bar.set_postfix(loss=f"{loss:.4f}")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close it."""
+        self._bar.close()

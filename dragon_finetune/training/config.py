@@ -1,0 +1,126 @@
+"""The settings of a training run, validated once, and its result."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dragon_finetune.errors import SettingsError
+from dragon_finetune.settings import Precision, explain, suggest
+
+
+class TrainingConfig(BaseModel):
+    """Settings of a training run; frozen.
+
+    Attributes:
+        base_model: a sentence-transformers folder, a hub name, or "embedded".
+        output_dir: where the trained folder goes; complete or absent, never half.
+        epochs: passes over the training pairs.
+        learning_rate: peak of a linear schedule.
+        warmup: below 1 the share of steps, else the number of steps, over which the rate rises.
+        batch_size: pairs per step and device; each pair's negatives are the other positives of the batch.
+        gradient_accumulation_steps: batches per step. Saves memory; adds no negatives.
+        max_seq_length: the limit in tokens to train with and to save; default: the base's own.
+        query_prompt, document_prompt: prompts to train with and to save; default: the base's own.
+        precision: "auto" takes bf16 where the device really has it, else fp16 on CUDA, else fp32. Weights stay fp32.
+        matryoshka_dims: prefixes of the vector that are trained as vectors; default: 512, 256, 128, 64 and the full
+            dimension as far as the model has them; (): the full dimension alone.
+        validation_share: share of pairs held back, by group, for the before-and-after score; 0: none.
+        on_overflow: "error" refuses texts over the limit, "truncate" cuts them off.
+        save_steps: steps between checkpoints (or a share of all, below 1), of which `save_total_limit` are kept.
+        max_steps: stop after so many steps; default: after `epochs`.
+        overwrite: replace an occupied output_dir, moving it aside first.
+        device: "cpu" trains there whatever else is at hand.
+        report_to: the Trainer's integrations ("tensorboard", "mlflow", "wandb").
+
+    Raises:
+        SettingsError: an unknown name (with the nearest known), or a value out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_model: str
+    output_dir: Path
+    epochs: float = Field(default=1.0, gt=0, le=1000)
+    learning_rate: float = Field(default=2e-5, gt=0, le=1e-2)
+    warmup: float = Field(default=0.1, ge=0)
+    batch_size: int = Field(default=16, ge=2)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    max_seq_length: int | None = Field(default=None, ge=8)
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    precision: Precision = "auto"
+    matryoshka_dims: tuple[int, ...] | None = None
+    validation_share: float = Field(default=0.1, ge=0, le=0.5)
+    on_overflow: Literal["error", "truncate"] = "error"
+    save_steps: float = Field(default=100, gt=0)
+    save_total_limit: int = Field(default=3, ge=1)
+    logging_steps: int = Field(default=10, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=42, ge=0)
+    trust_remote_code: bool = False
+    revision: str | None = None
+    overwrite: bool = False
+    device: str | None = None
+    report_to: str = "none"
+
+    def __init__(self, **values: Any) -> None:
+        if isinstance(values.get("base_model"), Path):
+            values["base_model"] = str(values["base_model"])
+        for name in values:
+            if name not in type(self).model_fields:
+                raise SettingsError(f"unknown training setting {name!r}. {suggest(name, type(self).model_fields)}")
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(explain("training:", error)) from None
+
+    def prompts(self) -> dict[str, str]:
+        """Return the prompts that replace the base model's own."""
+        chosen = {"query": self.query_prompt, "document": self.document_prompt}
+        return {role: prompt for role, prompt in chosen.items() if prompt is not None}
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide the result: two runs that agree in them are the same run."""
+        beside_the_point = {"output_dir", "overwrite", "report_to", "save_steps", "save_total_limit", "logging_steps"}
+        return self.model_dump(mode="json", exclude=beside_the_point)
+
+
+class TrainingResult(BaseModel):
+    """What a training run made.
+
+    Attributes:
+        path: the model folder, complete.
+        kept: "tuned", or "base" when the tuned model scored below the base on the held-back pairs.
+        final_loss: mean training loss over the run.
+        log_history: everything the Trainer logged.
+        seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it.
+        validation: nDCG@10 of "base" and "tuned" on the held-back pairs, 0 to 1; empty without validation.
+        pairs: numbers of "training" and "validation" pairs.
+        fingerprint: hash of everything that changes a vector of the folder.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    kept: Literal["tuned", "base"]
+    final_loss: float | None
+    seconds: float
+    steps: int
+    examples_per_second: float
+    tokens_per_second: float | None
+    validation: dict[str, float]
+    pairs: dict[str, int]
+    fingerprint: str
+    log_history: list[dict[str, Any]] = Field(repr=False)
+
+    def __str__(self) -> str:
+        scores = ", ".join(f"{name} {score:.4f}" for name, score in self.validation.items())
+        loss = "-" if self.final_loss is None else f"{self.final_loss:.4f}"
+        return (
+            f"kept: {self.kept}\n"
+            f"model: {self.path}\n"
+            f"validation nDCG@10 ({self.pairs['validation']} pairs): {scores or 'none held back'}\n"
+            f"loss {loss} after {self.steps} steps, {self.pairs['training']} pairs, {self.seconds:.1f} s, "
+            f"{self.examples_per_second:.1f} pairs/s"
+        )

@@ -1,0 +1,94 @@
+"""The output folder of a training run: claimed before work starts, resumed, and swapped in whole at the end."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from dragon_finetune.errors import ModelError
+from dragon_finetune.records import read_json, write_json
+from dragon_finetune.tokens.folder import CARD, draft_of, recover
+
+
+class OutputFolder:
+    """Where one training run writes.
+
+    Beside the output `models/finetuned` lie, while needed: `finetuned.work` (checkpoints and what run they are of),
+    `finetuned.new` (the finished model, about to be renamed), and `finetuned.old-N` (what was replaced).
+
+    Args:
+        path: the output folder.
+        identity: everything that decides the result; JSON-safe.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path = path
+        self.work = path.with_name(path.name + ".work")
+        self.checkpoints = self.work / "checkpoints"
+        self._identity = identity
+
+    def finished(self, *, overwrite: bool) -> dict[str, Any] | None:
+        """Return the card of this very run if it has finished before.
+
+        Raises:
+            ModelError: the folder holds something else and `overwrite` is off.
+        """
+        recover(self.path)
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return None
+        card: dict[str, Any] = read_json(self.path / CARD) if (self.path / CARD).is_file() else {}
+        if card.get("run") == self._identity:
+            return card
+        if not overwrite:
+            held = "a model trained with other settings or pairs" if card else "something that is no trained model"
+            raise ModelError(
+                f"{self.path} already holds {held}. Choose another output folder, or pass overwrite=True "
+                "(--overwrite), which moves it aside first."
+            )
+        return None
+
+    def begin(self) -> Path | None:
+        """Claim the work folder; return the last whole checkpoint of this very run, if there is one.
+
+        Raises:
+            ModelError: the work folder belongs to a run with other settings or pairs, or can't be written.
+        """
+        record = self.work / "run.json"
+        if record.is_file():
+            self._require_same(read_json(record), record)
+        else:
+            try:
+                write_json(record, self._identity)
+            except OSError as error:
+                raise ModelError(f"{self.work} can't be written ({error}). Choose another output folder.") from error
+        # The Trainer writes trainer_state.json last: a checkpoint without it was cut short by a kill.
+        whole = [
+            folder for folder in self.checkpoints.glob("checkpoint-*") if (folder / "trainer_state.json").is_file()
+        ]
+        return max(whole, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
+
+    def _require_same(self, other: dict[str, Any], record: Path) -> None:
+        keys = sorted(key for key in {*other, *self._identity} if other.get(key) != self._identity.get(key))
+        if keys:
+            changes = ", ".join(f"{key}: {other.get(key)!r} before, {self._identity.get(key)!r} now" for key in keys)
+            raise ModelError(
+                f"{record.parent} holds an unfinished run that differs ({changes}). Run that one again to finish it, "
+                "delete the folder, or choose another output folder."
+            )
+
+    def draft(self) -> Path:
+        """Return an empty folder to write the finished model into."""
+        draft = draft_of(self.path)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        return draft
+
+    def publish(self, card: dict[str, Any]) -> None:
+        """Write the card into the draft, which makes it complete, and put the draft in the output's place."""
+        draft = draft_of(self.path)
+        write_json(draft / CARD, {**card, "run": self._identity})
+        if self.path.exists():
+            # Renaming onto a full folder fails everywhere, so the old one steps aside first.
+            number = next(n for n in range(1, 10_000) if not self.path.with_name(f"{self.path.name}.old-{n}").exists())
+            self.path.rename(self.path.with_name(f"{self.path.name}.old-{number}"))
+        draft.rename(self.path)
+        shutil.rmtree(self.work, ignore_errors=True)
