@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
 
 from dragon_finetune.errors import ModelError
@@ -40,15 +43,16 @@ def load_model(
     if trust_remote_code and not revision:
         raise ModelError("trust_remote_code runs code from the hub: pin it with `revision: <commit>`.")
     try:
-        model = SentenceTransformer(
-            str(folder.path),
-            device=device,
-            trust_remote_code=trust_remote_code,
-            revision=revision,
-            local_files_only=True,
-            # transformers 5 would load the stored dtype; half-precision weights neither train nor compare well.
-            model_kwargs={"dtype": torch.float32},
-        )
+        with library_bars_quiet():
+            model = SentenceTransformer(
+                str(folder.path),
+                device=device,
+                trust_remote_code=trust_remote_code,
+                revision=revision,
+                local_files_only=True,
+                # transformers 5 would load the stored dtype; half-precision weights neither train nor compare well.
+                model_kwargs={"dtype": torch.float32},
+            )
     except Exception as error:
         raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
     if folder.limit is not None:
@@ -63,6 +67,20 @@ def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:
         if key not in _LOADED:
             _LOADED[key] = load_model(folder, **options)
         return _LOADED[key]
+
+
+@contextmanager
+def library_bars_quiet() -> Iterator[None]:
+    """Keep transformers' own bars off a stderr that is no terminal."""
+    bars = transformers.utils.logging
+    hide = bars.is_progress_bar_enabled() and not sys.stderr.isatty()
+    if hide:
+        bars.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if hide:
+            bars.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:

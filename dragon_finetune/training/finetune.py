@@ -15,7 +15,7 @@ from sentence_transformers.base.sampler import BatchSamplers
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 from transformers import PrinterCallback, TrainerCallback
 
-from dragon_finetune.embedding.model import fingerprint, load_model
+from dragon_finetune.embedding.model import fingerprint, library_bars_quiet, load_model
 from dragon_finetune.errors import DataError
 from dragon_finetune.records import Pair, write_text
 from dragon_finetune.tokens.audit import TokenAudit, audit_tokens
@@ -132,6 +132,8 @@ class FineTuner:
         checkpoint: Path | None,
     ) -> None:
         dataset = to_datasets(training)
+        # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
+        model.model_card_data.widget = [{"text": "none"}]
         loss = MultipleNegativesRankingLoss(model)
         trainer = SentenceTransformerTrainer(
             model=model,
@@ -141,7 +143,8 @@ class FineTuner:
             callbacks=[stats, BarCallback(), *self._callbacks],
         )
         trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with library_bars_quiet():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def _arguments(
         self, model: SentenceTransformer, folder: ModelFolder, checkpoints: Path, training: list[Pair]
@@ -198,7 +201,8 @@ def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> N
     """Save a model as a complete folder in fp32 safetensors, with the prompts and the limit it was used with."""
     model.prompts = {"query": folder.prompts.query, "document": folder.prompts.document}
     model.default_prompt_name = None
-    model.save_pretrained(str(path), create_model_card=False)
+    with library_bars_quiet():
+        model.save_pretrained(str(path), create_model_card=False)
 
 
 def _result(

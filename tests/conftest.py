@@ -1,0 +1,151 @@
+"""Shared fixtures: the packaged MiniLM, and tiny random models of other tokenizer families, built from configs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+
+FAMILIES = ("wordpiece", "byte_bpe", "unigram")
+PROMPTS = {
+    "wordpiece": {},
+    "byte_bpe": {"search_query": "search_query: ", "search_document": "search_document: "},
+    "unigram": {"query": "query: ", "passage": "passage: "},
+}
+CORPUS = [
+    "Ilse Tarrowin walked the bared floor of the Thaul with nine knots of greywick at her belt.",
+    "The Reckoners of the Tallyhouse keep every debt in the Salt Ledger, and the Ledger lies.",
+    "“Who lit the lamp?” asked Iron Jorun. Nobody answered; the Oriel had been dark for 81 years.",
+    "Ein Schiff fährt über das graue Meer, où la cloche creuse sonne sous l'eau.",
+]
+
+
+def _tokenizer(family: str):
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    if family == "wordpiece":
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special)
+    elif family == "byte_bpe":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=special, initial_alphabet=alphabet)
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.normalizer = normalizers.NFKC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="[UNK]")
+    tokenizer.train_from_iterator(CORPUS * 5, trainer)
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
+    )
+    # Shipped with truncation and padding on, as some hub models are: nothing of ours may be fooled by that.
+    tokenizer.enable_truncation(16)
+    tokenizer.enable_padding(length=16)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=128,
+    )
+
+
+def build_model(path: Path, family: str, *, limit: int = 64, dimension: int = 32) -> Path:
+    """Save a random sentence-transformers model of a tokenizer family."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    plain = path.with_name(path.name + "-transformer")
+    tokenizer = _tokenizer(family)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=dimension,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * dimension,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(plain)
+    tokenizer.save_pretrained(plain)
+    body = Transformer(str(plain))
+    model = SentenceTransformer(modules=[body, Pooling(dimension), Normalize()], prompts=PROMPTS[family], device="cpu")
+    model.max_seq_length = limit
+    model.save_pretrained(str(path), create_model_card=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory) -> dict[str, Path]:
+    """Return family -> folder; never write into them."""
+    root = tmp_path_factory.mktemp("models")
+    return {family: build_model(root / family, family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_models) -> Path:
+    """Return one tiny model that has prompts."""
+    return tiny_models["byte_bpe"]
+
+
+@pytest.fixture
+def write_jsonl(tmp_path) -> Callable[[str, list], Path]:
+    """Return a function that writes records as JSON lines and returns the path."""
+
+    def write(name: str, records: list) -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def cli(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Return a function that runs the installed command in an empty folder."""
+
+    def run(*arguments: object, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("dragon-finetune")), *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def make_pairs(count: int) -> list[dict]:
+    """Return distinct pairs over the tiny models' vocabulary."""
+    words = "tide lamp bell salt heron wick ledger oar keel rope".split()
+    return [
+        {
+            "query": f"who keeps the {words[n % 10]} of house {n}",
+            "positive_text": f"House {n} keeps its {words[n % 10]} under the stair, near the {words[(n * 3) % 10]}.",
+        }
+        for n in range(count)
+    ]

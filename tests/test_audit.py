@@ -1,0 +1,109 @@
+import json
+
+import pytest
+from conftest import FAMILIES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragon_finetune import TokenCounter, audit_tokens
+from dragon_finetune.errors import DataError, TokenLimitError
+from dragon_finetune.tokens.folder import ModelFolder
+
+TEXTS = ["one", "Ilse walks the Thaul.", "“Nobody answered” " * 40, "où la cloche?" * 30, "x" * 500]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request, tiny_models):
+    return ModelFolder.open(tiny_models[request.param])
+
+
+@pytest.fixture(scope="module")
+def sentence_transformer(folder):
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder.path), device="cpu", local_files_only=True)
+
+
+def test_limit_and_prompts_are_the_models_own(folder, sentence_transformer):
+    assert folder.limit == sentence_transformer.max_seq_length == 64
+    spoken = {prompt for prompt in sentence_transformer.prompts.values() if prompt}
+    assert {folder.prompts.query, folder.prompts.document} - {""} == spoken
+
+
+@pytest.mark.parametrize("role", ["query", "document"])
+def test_counts_equal_what_the_model_sees(folder, sentence_transformer, role):
+    sentence_transformer.max_seq_length = 100_000
+    counter = TokenCounter(folder, prompt=role)
+    seen = [
+        int(sentence_transformer.preprocess([text], prompt=folder.prompts.of(role))["attention_mask"].sum())
+        for text in TEXTS
+    ]
+    assert list(counter.counts(TEXTS)) == seen
+    sentence_transformer.max_seq_length = folder.limit
+
+
+def test_minilm_ships_with_truncation_on_and_is_counted_whole():
+    assert TokenCounter("embedded").count("word " * 1000) == 1002
+
+
+@given(counts=st.lists(st.integers(1, 120), min_size=1, max_size=30))
+def test_audit_flags_exactly_what_exceeds_the_limit(tiny_models, counts):
+    folder = ModelFolder.open(tiny_models["wordpiece"])
+    texts = ["the " * count for count in counts]
+    field = audit_tokens(texts, folder).fields["text"]
+    tokens = [count + 2 for count in counts]
+    assert field.over_limit == sum(count > 64 for count in tokens)
+    assert field.tokens_lost == sum(max(count - 64, 0) for count in tokens)
+    assert field.max_tokens == max(tokens)
+    assert field.texts == len(texts)
+    assert [text.tokens for text in field.worst] == sorted(tokens, reverse=True)[:5]
+
+
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=60), percent=st.sampled_from([50, 90, 95, 99]))
+def test_percentiles_are_numpys(tiny_models, lengths, percent):
+    import numpy as np
+
+    folder = ModelFolder.open(tiny_models["wordpiece"])
+    field = audit_tokens(["the " * length for length in lengths], folder).fields["text"]
+    assert field.percentiles[percent] == pytest.approx(np.percentile(np.array(lengths) + 2, percent))
+
+
+def test_pairs_are_counted_by_field_with_their_prompts(tiny):
+    pairs = [{"query": "who", "positive_text": "Ilse", "negative_texts": ["Hob", "Wren"]}]
+    audit = audit_tokens(pairs, tiny)
+    assert {name: field.texts for name, field in audit.fields.items()} == {"query": 1, "positive": 1, "negative": 2}
+    assert audit.fields["query"].prompt == "search_query: "
+    assert audit.fields["query"].max_tokens == TokenCounter(tiny, prompt="query").count("who")
+
+
+def test_over_limit_is_refused_by_name(tiny):
+    audit = audit_tokens(["short", "long " * 200], tiny)
+    with pytest.raises(TokenLimitError, match=r"1 of 2 texts exceed the limit of 64.*item 1 has \d+ .*do this"):
+        audit.require_within_limit("do this")
+
+
+def test_command_reports_and_exits_1_when_something_is_cut(cli, write_jsonl, tiny):
+    file = write_jsonl("chunks.jsonl", [{"text": "short"}, {"text": "long " * 200, "source": "book"}])
+    done = cli("audit", file, "--model", tiny, "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert report["over_limit"] == 1
+    assert report["fields"]["text"]["worst"][0]["where"].endswith("line 2")
+    assert cli("audit", write_jsonl("fine.jsonl", [{"text": "short"}]), "--model", tiny).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{broken", "line 2: not valid JSON"),
+        ("[1]", "line 2: expected a JSON object"),
+        ('{"text": ""}', "line 2: the text is empty"),
+        ('{"text": 7}', "line 2: expected a string, found int 7"),
+        ('{"body": "x"}', r"line 2: no field 'text'; the record has \['body'\]"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, tiny, line, words):
+    file = tmp_path / "bad.jsonl"
+    file.write_text('{"text": "fine"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        audit_tokens(file, tiny)
