@@ -141,7 +141,7 @@ def cli(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
 
 def make_pairs(count: int) -> list[dict]:
     """Return distinct pairs over the tiny models' vocabulary."""
-    words = "tide lamp bell salt heron wick ledger oar keel rope".split()
+    words = ["tide", "lamp", "bell", "salt", "heron", "wick", "ledger", "oar", "keel", "rope"]
     return [
         {
             "query": f"who keeps the {words[n % 10]} of house {n}",

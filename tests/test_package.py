@@ -16,7 +16,8 @@ def run_python(code: str) -> str:
 def test_import_is_light():
     heavy = run_python(
         "import sys, dragon_finetune, dragon_finetune.host, dragon_finetune.plugin, dragon_finetune.cli\n"
-        "print([m for m in ('torch', 'transformers', 'sentence_transformers', 'datasets', 'chromadb') if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'sentence_transformers', 'datasets', 'chromadb')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     assert heavy.strip() == "[]"
 

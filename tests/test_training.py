@@ -1,0 +1,277 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import FAMILIES, build_model, make_pairs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragon_finetune import FinalStatsCallback, FineTunedEmbedder, FineTuner, TrainingConfig
+from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
+from dragon_finetune.records import Pair, as_pair
+from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.training.pairs import read_pairs, split_pairs, to_datasets
+
+PAIRS = make_pairs(40)
+
+
+def config(model, out, **settings):
+    return TrainingConfig(base_model=model, output_dir=out, **{"batch_size": 8, "device": "cpu", **settings})
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained") / "finetuned"
+    return FineTuner(config(tiny, out, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5)).train(PAIRS)
+
+
+def test_training_learns_and_says_how_it_went(trained):
+    assert trained.kept == "tuned"
+    assert trained.validation["tuned"] > trained.validation["base"]
+    losses = [entry["loss"] for entry in trained.log_history if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert trained.pairs == {"training": 36, "validation": 4}
+    assert trained.steps == 15
+    assert trained.examples_per_second == pytest.approx(36 * 3 / trained.seconds)
+    assert trained.tokens_per_second > trained.examples_per_second
+
+
+def test_the_folder_is_complete_and_carries_prompts_and_limit(trained, tiny):
+    folder, base = ModelFolder.open(trained.path), ModelFolder.open(tiny)
+    assert folder.prompts == base.prompts
+    assert folder.limit == 56
+    assert FineTunedEmbedder(trained.path).fingerprint == trained.fingerprint
+    card = json.loads((trained.path / "dragon_finetune.json").read_text(encoding="utf-8"))
+    assert card["base_model"] == str(tiny)
+    assert card["settings"]["epochs"] == 3
+    assert not trained.path.with_name("finetuned.work").exists()
+
+
+def test_weights_are_fp32(trained):
+    from safetensors.torch import load_file
+
+    assert {str(tensor.dtype) for tensor in load_file(trained.path / "model.safetensors").values()} == {"torch.float32"}
+
+
+def test_a_finished_run_is_not_repeated(trained, tiny):
+    before = (trained.path / "model.safetensors").stat().st_mtime_ns
+    again = FineTuner(
+        config(tiny, trained.path, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5)
+    ).train(PAIRS)
+    assert again == trained
+    assert (trained.path / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_an_occupied_folder_is_refused_or_moved_aside(trained, tiny, tmp_path):
+    out = shutil.copytree(trained.path, tmp_path / "finetuned")
+    with pytest.raises(ModelError, match="other settings or pairs"):
+        FineTuner(config(tiny, out)).train(PAIRS)
+    result = FineTuner(config(tiny, out, overwrite=True, max_steps=1)).train(PAIRS)
+    assert result.steps == 1
+    assert FineTunedEmbedder(tmp_path / "finetuned.old-1").fingerprint == trained.fingerprint
+
+
+def test_a_folder_of_something_else_is_refused(tiny, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ModelError, match="something that is no trained model"):
+        FineTuner(config(tiny, tmp_path)).train(PAIRS)
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_tuned_model_worse_than_its_base_is_not_kept(trained, tmp_path):
+    result = FineTuner(config(trained.path, tmp_path / "worse", learning_rate=1e-2, epochs=5)).train(PAIRS)
+    assert result.validation["tuned"] < result.validation["base"]
+    assert result.kept == "base"
+    assert "kept: base" in str(result)
+    before, after = (FineTunedEmbedder(path, device="cpu").embed_query("who") for path in (trained.path, result.path))
+    assert before == pytest.approx(after)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_trained_on_is_token_for_token_what_is_embedded(family, tiny_models, tmp_path, monkeypatch):
+    from sentence_transformers import SentenceTransformerTrainer
+
+    seen = {}
+    compute_loss = SentenceTransformerTrainer.compute_loss
+
+    def record(self, model, inputs, *args, **kwargs):
+        seen.update({key: value.clone() for key, value in inputs.items() if key.endswith("_input_ids")})
+        return compute_loss(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(SentenceTransformerTrainer, "compute_loss", record)
+    # One pair per batch side, so that no padding is in the way.
+    pair = {"query": "who lit the lamp", "positive_text": "Iron Jorun", "negative_texts": ["Old Hob"]}
+    other = {"query": "who lit the oar", "positive_text": "Iron Hob", "negative_texts": ["Old Jorun"]}
+    FineTuner(config(tiny_models[family], tmp_path / "out", max_steps=1, batch_size=2)).train([pair, other])
+    embedder = FineTunedEmbedder(tiny_models[family], device="cpu")
+    texts = {"query": ("query", ["who lit the lamp", "who lit the oar"])}
+    texts |= {
+        "positive": ("document", ["Iron Jorun", "Iron Hob"]),
+        "negative_1": ("document", ["Old Hob", "Old Jorun"]),
+    }
+    for column, (role, expected) in texts.items():
+        prompt = embedder.folder.prompts.of(role)
+        ids = embedder.model.preprocess(expected, prompt=prompt)["input_ids"].tolist()
+        assert sorted(seen[f"{column}_input_ids"].tolist()) == sorted(ids)
+
+
+TRAIN = "import sys; from dragon_finetune.cli import main; sys.argv[0] = 'dragon-finetune'; main()"
+
+
+def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl):
+    from safetensors.torch import load_file
+
+    file = write_jsonl("pairs.jsonl", PAIRS)
+    arguments = ["train", file, "--base-model", tiny, "--epochs", "6", "--batch-size", "4", "--save-steps", "5"]
+
+    def command(out):
+        return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
+
+    whole = json.loads(subprocess.run(command(tmp_path / "whole"), capture_output=True, check=True).stdout)
+    process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "killed.work" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed").exists()
+    resumed = json.loads(subprocess.run(command(tmp_path / "killed"), capture_output=True, check=True).stdout)
+    assert 0 < resumed["steps"] < whole["steps"] == 54
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(one[name].equal(two[name]) for name in one)
+
+
+def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "run.json").write_text(json.dumps({"epochs": 9.0}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"unfinished run that differs .*epochs: 9.0 before, 1.0 now"):
+        FineTuner(config(tiny, tmp_path / "out")).train(PAIRS)
+
+
+def test_texts_over_the_limit_are_refused_before_training(tiny, tmp_path):
+    pairs = [*PAIRS, {"query": "who", "positive_text": "long " * 300}]
+    with pytest.raises(TokenLimitError, match=r"1 of 82 texts exceed the limit of 64"):
+        FineTuner(config(tiny, tmp_path / "out")).train(pairs)
+    assert not list(tmp_path.iterdir())
+    assert FineTuner(config(tiny, tmp_path / "out", on_overflow="truncate", max_steps=1)).train(pairs).steps == 1
+
+
+def test_new_prompts_are_saved(tiny_models, tmp_path):
+    FineTuner(config(tiny_models["wordpiece"], tmp_path / "out", max_steps=1, query_prompt="ask: ")).train(PAIRS)
+    assert ModelFolder.open(tmp_path / "out").prompts.query == "ask: "
+
+
+def test_legacy_input_examples_and_datasets_are_the_same_pairs(tiny):
+    from datasets import Dataset
+    from sentence_transformers import InputExample
+
+    rows = [("a", "b", "c"), ("d", "e", "f")]
+    expected = [Pair(query, positive, (negative,)) for query, positive, negative in rows]
+    dataset = Dataset.from_dict(
+        {name: [row[i] for row in rows] for i, name in enumerate(("anchor", "positive", "negative"))}
+    )
+    assert read_pairs([InputExample(texts=list(row)) for row in rows]) == expected
+    assert read_pairs(dataset) == expected
+    assert read_pairs([{"query": q, "positive_text": p, "negative_texts": [n]} for q, p, n in rows]) == expected
+
+
+def test_different_numbers_of_negatives_lose_nothing(tiny, tmp_path):
+    pairs = [{**pair, "negative_texts": ["salt", "lamp"][: n % 3]} for n, pair in enumerate(PAIRS)]
+    datasets = to_datasets(read_pairs(pairs))
+    assert sum(len(dataset) for dataset in datasets.values()) == 40
+    assert FineTuner(config(tiny, tmp_path / "out")).train(pairs).steps >= 5
+
+
+@given(
+    links=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=60),
+    share=st.floats(0, 0.5),
+    seed=st.integers(0, 5),
+)
+def test_split_leaks_nothing_and_loses_nothing(links, share, seed):
+    pairs = [Pair(f"q{query}", f"p{positive}") for query, positive in links]
+    training, validation = split_pairs(pairs, share, seed)
+    assert sorted(map(str, training + validation)) == sorted(map(str, pairs))
+    assert not {pair.query for pair in training} & {pair.query for pair in validation}
+    assert not {pair.positive for pair in training} & {pair.positive for pair in validation}
+    assert len(validation) <= 2 * round(len(pairs) * share)
+    assert split_pairs(pairs, share, seed) == (training, validation)
+
+
+def test_final_stats_work_on_any_trainer(tmp_path):
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    class Line(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Linear(1, 1)
+
+        def forward(self, x, labels):
+            prediction = self.weight(x)
+            return {"loss": ((prediction - labels) ** 2).mean(), "logits": prediction}
+
+    stats = FinalStatsCallback(tokens_per_example=3)
+    data = [{"x": torch.tensor([float(n)]), "labels": torch.tensor([2.0 * n])} for n in range(10)]
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=4, report_to="none", logging_steps=1, use_cpu=True, disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )  # fmt: skip
+    Trainer(Line(), arguments, train_dataset=data, callbacks=[stats]).train()
+    assert stats.stats.steps == 4
+    assert stats.stats.final_loss == stats.stats.log_history[-1]["train_loss"]
+    assert stats.stats.tokens_per_second == pytest.approx(3 * stats.stats.examples_per_second)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"query": "who"}, "no 'positive_text'"),
+        ({"positive_text": "x"}, "no 'query'"),
+        ({"query": "who", "positive_text": " "}, "positive: the text is empty"),
+        ({"query": 5, "positive_text": "x"}, "query: expected a string, found int 5"),
+        ({"query": "who", "positive_text": "x", "negative_texts": [None]}, "negative: expected a string"),
+    ],
+)
+def test_bad_pairs_are_named_by_file_and_line(write_jsonl, record, words):
+    file = write_jsonl("pairs.jsonl", [PAIRS[0], record])
+    with pytest.raises(DataError, match=rf"pairs.jsonl, line 2.*{words}"):
+        read_pairs(file)
+
+
+def test_no_pairs(tmp_path, write_jsonl):
+    with pytest.raises(DataError, match="holds no pairs"):
+        read_pairs(write_jsonl("pairs.jsonl", []))
+    with pytest.raises(DataError, match="needs texts"):
+        as_pair(type("Example", (), {"texts": ["one"]})(), "pair 0")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epoch": 2}, "unknown training setting 'epoch'. Did you mean 'epochs'"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"learning_rate": 10}, "learning_rate is 10"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"precision": "fp8"}, "precision is 'fp8'"),
+    ],
+)
+def test_bad_settings_are_refused(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        TrainingConfig(base_model="embedded", output_dir="out", **settings)
+
+
+def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl, tmp_path):
+    model = build_model(tmp_path / "base", "wordpiece")
+    done = cli("train", write_jsonl("pairs.jsonl", PAIRS), "--base-model", model, "--output", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kept"] in ("tuned", "base")
+    missing = cli("train", "none.jsonl", "--base-model", model, "--output", "out2")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "none.jsonl does not exist" in missing.stderr
