@@ -1,21 +1,24 @@
 """Chunks that never exceed a token limit, counted from the final string with special tokens and prompt."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.records import check_text
+from dragon_finetune.tokens.boundaries import Level, Unit, clauses_and_words, graphemes, sentences
 from dragon_finetune.tokens.counting import TokenCounter
 from dragon_finetune.tokens.folder import ModelFolder, Role
+from dragon_finetune.tokens.planning import Planner
 
-# From the best place to cut to the worst: blank line, sentence end, white space; then anywhere.
-_CUTS = (re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?…][\"'”’)\]])\s+|(?<=[.!?…])\s+"), re.compile(r"\s+"))
+_BLOCK_CHARS = 1 << 20  # texts are counted together up to this many characters: all cores busy, memory bounded
+# A unit this many times longer in characters than the budget in tokens is divided before it is counted at all.
+_SURELY_TOO_LONG = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a source text: `text == source[start:end]` (characters, half open); `tokens` as the model counts."""
 
@@ -28,22 +31,29 @@ class Chunk:
 class TokenChunker:
     """Return chunks whose token count never exceeds `max_tokens`.
 
+    Cuts are made at headings, else between paragraphs, sentences, clauses, words, and only then inside a word. The
+    last two chunks share what is left evenly. Chunks lie in order; between them is nothing but white space.
+
     Args:
         model: folder, hub name, "embedded", an open ModelFolder, a tokenizer, or a TokenCounter (whose prompt counts).
         max_tokens: the limit, special tokens and prompt included; default: the model's own.
         max_chars: a second limit, in characters; default none.
+        overlap_tokens: how many tokens at most a chunk repeats of the one before, inside the limit; from a sentence's
+            start where one is near enough.
         prompt: the role whose prompt of the model counts with each chunk, or None.
 
     Raises:
-        SettingsError: no limit is known, or it is not above the cost of special tokens and prompt.
+        SettingsError: no limit is known; it exceeds the model's; or it does not exceed what special tokens, prompt
+            and overlap cost.
     """
 
     def __init__(
         self,
-        model: "str | Path | ModelFolder | Any",
+        model: "str | Path | ModelFolder | TokenCounter | Any",
         *,
         max_tokens: int | None = None,
         max_chars: int | None = None,
+        overlap_tokens: int = 0,
         prompt: Role | None = "document",
     ) -> None:
         self._counter = model if isinstance(model, TokenCounter) else TokenCounter(model, prompt=prompt)
@@ -54,91 +64,173 @@ class TokenChunker:
             raise SettingsError(f"max_tokens is {limit}, but the model reads only {self._counter.limit}. Lower it.")
         if max_chars is not None and max_chars < 1:
             raise SettingsError(f"max_chars is {max_chars}; it must be at least 1.")
-        self.max_tokens = limit
-        self.max_chars = max_chars
+        self.max_tokens, self.max_chars, self.overlap_tokens = limit, max_chars, overlap_tokens
+        self._budget = limit - self._counter.overhead
+        if not 0 <= overlap_tokens < self._budget:
+            raise SettingsError(
+                f"max_tokens={limit} leaves {self._budget} tokens beside special tokens and prompt, which must be more "
+                f"than overlap_tokens={overlap_tokens} (0 or more). Raise max_tokens or lower overlap_tokens."
+            )
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Return the chunks of one text, in order; between them lies nothing but white space.
+        """Return the chunks of one text, in order.
 
         Raises:
-            DataError: the text is empty or not a string.
-            SettingsError: a single character costs more than `max_tokens`.
+            DataError: the text is empty, not a string, or holds a lone surrogate.
+            SettingsError: a single character costs more than the limit allows.
         """
-        check_text(text, "text")
-        return list(self._merge(text, list(self._pieces(text, 0, len(text), 0))))
+        return next(self.chunk_many([text]))
 
-    def chunk_records(self, records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return one record per chunk: the source record's metadata, and `text`, `start`, `end`, `tokens`,
+    def chunk_many(self, texts: Iterable[str]) -> Iterator[list[Chunk]]:
+        """Yield each text's chunks, in order; `texts` may be longer than memory. Raises as `chunk`."""
+        checked = (check_text(text, f"text {index}") for index, text in enumerate(texts))
+        for block in _blocks(checked):
+            yield from self._chunk_block(block)
+
+    def chunk_records(self, records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield one record per chunk: the source record's metadata, and `text`, `start`, `end`, `tokens`,
         `chunk_index` (from 0) and `total_chunks` of that source.
 
         Raises:
             DataError: a record without text; names its position, from 0.
         """
-        return [
-            {
-                **record,
-                "text": chunk.text,
-                "start": chunk.start,
-                "end": chunk.end,
-                "tokens": chunk.tokens,
-                "chunk_index": index,
-                "total_chunks": len(chunks),
-            }
-            for position, record in enumerate(records)
-            for chunks in [self.chunk(check_text(record.get("text"), f"record {position}, text"))]
-            for index, chunk in enumerate(chunks)
-        ]
+        kept, read = itertools.tee(records)
+        for record, chunks in zip(kept, self.chunk_many(record.get("text", "") for record in read), strict=False):
+            for index, chunk in enumerate(chunks):
+                yield {
+                    **record,
+                    "text": chunk.text,
+                    "start": chunk.start,
+                    "end": chunk.end,
+                    "tokens": chunk.tokens,
+                    "chunk_index": index,
+                    "total_chunks": len(chunks),
+                }
 
     def __call__(self, text: str) -> list[str]:
         """Return the chunks' texts: the form in which Dragon's Codex calls a chunker."""
         return [chunk.text for chunk in self.chunk(text)]
 
-    def _fits(self, text: str) -> int:
-        """Return the token count of a text that is within the limits, else 0."""
-        if self.max_chars is not None and len(text) > self.max_chars:
-            return 0
-        tokens = self._counter.count(text)
-        return tokens if tokens <= self.max_tokens else 0
+    def _chunk_block(self, texts: Sequence[str]) -> Iterator[list[Chunk]]:
+        divided = [list(self._divide_long(text, sentences(text))) for text in texts]
+        counts = self._count_units(texts, divided)
+        for text, units, tokens in zip(texts, divided, counts, strict=True):
+            yield self._assemble(text, *self._refine(text, units, tokens))
 
-    def _pieces(self, text: str, start: int, end: int, level: int) -> Iterator[tuple[int, int]]:
-        start, end = _trim(text, start, end)
-        if start == end:
-            return
-        if self._fits(text[start:end]):
-            yield start, end
-        elif level < len(_CUTS):
-            for part in _parts(_CUTS[level], text, start, end):
-                yield from self._pieces(text, *part, level + 1)
-        elif end - start == 1:
-            raise SettingsError(
-                f"The character {text[start]!r} at {start} alone exceeds max_tokens={self.max_tokens} "
-                f"(special tokens and prompt included). Raise max_tokens."
+    def _divide_long(self, text: str, units: Iterable[Unit]) -> Iterator[Unit]:
+        surely = _SURELY_TOO_LONG * self._budget
+        for unit in units:
+            if unit.end - unit.start <= surely:
+                yield unit
+                continue
+            for word in clauses_and_words(text, unit):
+                if word.end - word.start <= surely:
+                    yield word
+                else:
+                    yield from graphemes(text, word, max(1, self._budget // 4))
+
+    def _count_units(self, texts: Sequence[str], divided: Sequence[Sequence[Unit]]) -> list[list[int]]:
+        """Return each unit's tokens as they are in the middle of a text: with the white space before it."""
+        flat = iter(
+            self._counter.bare_counts(
+                [text[gap:end] for text, units in zip(texts, divided, strict=True) for gap, _, end, _ in units]
             )
-        else:
-            middle = (start + end) // 2
-            yield from self._pieces(text, start, middle, level)
-            yield from self._pieces(text, middle, end, level)
+        )
+        return [list(itertools.islice(flat, len(units))) for units in divided]
 
-    def _merge(self, text: str, pieces: list[tuple[int, int]]) -> Iterator[Chunk]:
-        index = 0
-        while index < len(pieces):
-            start, end = pieces[index]
-            tokens = self._fits(text[start:end])
-            while index + 1 < len(pieces) and (more := self._fits(text[start : pieces[index + 1][1]])):
-                index += 1
-                end, tokens = pieces[index][1], more
-            yield Chunk(text[start:end], start, end, tokens)
-            index += 1
+    def _refine(self, text: str, units: list[Unit], counts: list[int]) -> tuple[list[Unit], list[int]]:
+        """Return the units, those over the budget divided until they fit, with their counts."""
+        while True:
+            finer = [self._divide(text, unit, tokens) for unit, tokens in zip(units, counts, strict=True)]
+            if not any(finer):
+                return units, counts
+            fresh = iter(self._count_units([text], [[part for parts in finer for part in parts]])[0])
+            counts = [
+                tokens
+                for parts, old in zip(finer, counts, strict=True)
+                for tokens in (itertools.islice(fresh, len(parts)) if parts else [old])
+            ]
+            units = [part for parts, unit in zip(finer, units, strict=True) for part in parts or [unit]]
+
+    def _divide(self, text: str, unit: Unit, tokens: int) -> list[Unit]:
+        """Return the parts of a unit that does not fit, or that is too long to be overlap; else nothing."""
+        length = unit.end - unit.start
+        fits = tokens <= self._budget and (self.max_chars is None or length <= self.max_chars)
+        if fits and (not self.overlap_tokens or tokens <= self.overlap_tokens):
+            return []
+        words = list(clauses_and_words(text, unit))
+        if len(words) > 1:
+            return words
+        return [] if fits else self._divide_word(text, unit)
+
+    def _divide_word(self, text: str, unit: Unit) -> list[Unit]:
+        length = unit.end - unit.start
+        if length == 1:
+            raise SettingsError(
+                f"The character {text[unit.start]!r} at {unit.start} alone exceeds max_tokens={self.max_tokens} "
+                "(special tokens and prompt included). Raise max_tokens."
+            )
+        return list(graphemes(text, unit, min(length // 2, max(1, self._budget // 4))))
+
+    def _assemble(self, text: str, units: list[Unit], counts: list[int]) -> list[Chunk]:
+        exact = self._counter.additive and not any(unit.level == Level.INSIDE for unit in units)
+        if not exact and (whole := self._try_whole(text, units, counts)):
+            return [whole]
+        # Where counts do not add up, a chunk may come out a token or two dearer than its units.
+        budget = self._budget if exact else max(self._budget - 2, 1)
+        planner = Planner(units, counts, budget, self.max_chars, self.overlap_tokens)
+        spans = planner.spans()
+        places = [(units[first].start, units[fresh].start, units[end - 1].end) for first, fresh, end in spans]
+        if not exact:
+            return self._recount(text, places)
+        tokens = [planner.tokens(span.first, span.end) + self._counter.overhead for span in spans]
+        return [
+            Chunk(text[start:end], start, end, number)
+            for (start, _, end), number in zip(places, tokens, strict=True)
+        ]
+
+    def _try_whole(self, text: str, units: list[Unit], counts: list[int]) -> Chunk | None:
+        start, end = units[0].start, units[-1].end
+        if sum(counts) > 2 * self._budget or (self.max_chars is not None and end - start > self.max_chars):
+            return None
+        tokens = self._counter.count(text[start:end])
+        return Chunk(text[start:end], start, end, tokens) if tokens <= self.max_tokens else None
+
+    def _recount(self, text: str, places: list[tuple[int, int, int]]) -> list[Chunk]:
+        """Return the chunks with their real counts; what turns out too long loses its overlap, then is halved."""
+        done: list[Chunk] = []
+        while places:
+            counts = self._counter.counts(text[start:end] for start, _, end in places)
+            again = []
+            for (start, fresh, end), tokens in zip(places, counts, strict=True):
+                if tokens <= self.max_tokens:
+                    done.append(Chunk(text[start:end], start, end, tokens))
+                elif start < fresh:
+                    again.append((fresh, fresh, end))
+                else:
+                    again += [(part, part, stop) for part, stop in self._halve(text, start, end)]
+            places = again
+        return sorted(done, key=lambda chunk: chunk.start)
+
+    def _halve(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        unit = Unit(start, start, end, Level.INSIDE)
+        parts = list(clauses_and_words(text, unit))
+        if len(parts) == 1:
+            parts = self._divide_word(text, unit)
+        middle = min(range(1, len(parts)), key=lambda cut: abs(2 * parts[cut].start - start - end))
+        yield start, parts[middle - 1].end
+        yield parts[middle].start, end
 
 
-def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    piece = text[start:end]
-    first = end - len(piece.lstrip())
-    return first, max(first, start + len(piece.rstrip()))
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if size >= _BLOCK_CHARS:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
-
-def _parts(cut: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    for match in cut.finditer(text, start, end):
-        yield start, match.start()
-        start = match.end()
-    yield start, end

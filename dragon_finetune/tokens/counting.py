@@ -1,7 +1,8 @@
 """Exact token counts: what the model will see, special tokens and prompt included, never truncated."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class TokenCounter:
     Attributes:
         limit: the model's limit in tokens, or None where there is none (a bare tokenizer).
         prompt: the prompt's text.
+        overhead: tokens of special tokens and prompt: what an empty text would cost.
+        additive: whether the counts of parts cut at white space are known to add up to the count of the whole.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class TokenCounter:
         backend = tokenizer if isinstance(tokenizer, Tokenizer) else getattr(tokenizer, "backend_tokenizer", None)
         self._slow = tokenizer if backend is None else None
         self._fast = _unbounded(backend) if backend is not None else None
+        self.additive = self._fast is not None and _adds_up(self._fast) and (self.prompt or " ")[-1].isspace()
+        self.overhead = self._overhead()
 
     def count(self, text: str) -> int:
         """Return the number of tokens of one text."""
@@ -63,6 +68,18 @@ class TokenCounter:
         while block := list(itertools.islice(numbered, _BLOCK)):
             yield from self._count_block([self.prompt + text for text in block])
 
+    def bare_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text without special tokens and prompt."""
+        if self._fast is not None:
+            return [len(encoding) for encoding in self._fast.encode_batch_fast(texts, add_special_tokens=False)]
+        assert self._slow is not None
+        encoded = self._slow(list(texts), add_special_tokens=False, truncation=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def _overhead(self) -> int:
+        special = self._fast or self._slow
+        return int(special.num_special_tokens_to_add(False)) + (self.bare_counts([self.prompt])[0] if self.prompt else 0)
+
     def _count_block(self, texts: list[str]) -> list[int]:
         if self._fast is not None:
             return [len(encoding) for encoding in self._fast.encode_batch_fast(texts)]
@@ -75,3 +92,21 @@ def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
     copy.no_truncation()
     copy.no_padding()
     return copy
+
+
+def _adds_up(tokenizer: Tokenizer) -> bool:
+    """Tell whether tokens never depend on anything beyond white space around a word.
+
+    So it is with BERT's pre-tokenizer, which drops white space and divides at punctuation, and WordPiece, which sees
+    one word at a time; unless an added token holds white space itself. Other families are not proven: a word at the
+    start of a text may cost more or less than the same word after a space.
+    """
+    parts = json.loads(tokenizer.to_str())
+    normalizer = parts["normalizer"] or {"type": "BertNormalizer"}
+    steps = normalizer.get("normalizers", [normalizer])
+    return (
+        parts["model"]["type"] == "WordPiece"
+        and (parts["pre_tokenizer"] or {}).get("type") == "BertPreTokenizer"
+        and all(step["type"] in ("BertNormalizer", "Lowercase") for step in steps)
+        and not any(any(map(str.isspace, token["content"])) for token in parts["added_tokens"])
+    )
