@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dragon_finetune.host import create_trainer as create_trainer
     from dragon_finetune.tokens.audit import TokenAudit as TokenAudit
     from dragon_finetune.tokens.audit import audit_tokens as audit_tokens
+    from dragon_finetune.tokens.batching import TokenBatcher as TokenBatcher
     from dragon_finetune.tokens.chunking import Chunk as Chunk
     from dragon_finetune.tokens.chunking import TokenChunker as TokenChunker
     from dragon_finetune.tokens.counting import TokenCounter as TokenCounter
@@ -29,6 +30,7 @@ _HOMES = {
     "FineTunedEmbedder": "embedding.embedder",
     "FineTuner": "training.finetune",
     "TokenAudit": "tokens.audit",
+    "TokenBatcher": "tokens.batching",
     "TokenChunker": "tokens.chunking",
     "TokenCounter": "tokens.counting",
     "TrainingConfig": "training.config",

@@ -93,15 +93,16 @@ def chunk(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="JSON lines of chunks.")],
     model: Model,
     max_tokens: Annotated[int | None, typer.Option(help="Limit per chunk; default: the model's.")] = None,
+    overlap_tokens: Annotated[int, typer.Option(help="Tokens that a chunk repeats of the one before.")] = 0,
     max_chars: Annotated[int | None, typer.Option(help="A second limit, in characters.")] = None,
 ) -> None:
     """Cut each record's text into chunks that never exceed the limit; metadata is carried along."""
     from dragon_finetune.records import read_jsonl, write_jsonl
     from dragon_finetune.tokens.chunking import TokenChunker
 
-    chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars)
+    chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars, overlap_tokens=overlap_tokens)
     records = [record for _, record in read_jsonl(source)]
-    chunks = chunker.chunk_records(records)
+    chunks = list(chunker.chunk_records(records))
     write_jsonl(target, chunks)
     print(f"{len(records)} records -> {len(chunks)} chunks of at most {chunker.max_tokens} tokens: {target}")
 

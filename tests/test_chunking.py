@@ -1,58 +1,256 @@
+import itertools
+import json
+import tracemalloc
+
 import pytest
-from conftest import FAMILIES
-from hypothesis import given
+from conftest import CORPUS, FAMILIES
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dragon_finetune import TokenChunker, TokenCounter
-from dragon_finetune.errors import SettingsError
+from dragon_finetune import Chunk, TokenChunker, TokenCounter
+from dragon_finetune.errors import DataError, SettingsError
 
-PROSE = st.text(st.sampled_from("ab cé.!\n“”漢 😀́"), min_size=1, max_size=300).filter(str.strip)
+WORDS = [*" ".join(CORPUS).split(), "e\u0301", "👩‍👩‍👧", "שלום", "漢字", "a" * 70, "\x00", "\x1c", "١٢", "🇫🇷", "[SEP]", "don't"]
+GAPS = [" ", " ", " ", ". ", "! ", ", ", "\n", "\n\n", "\n\n\n", "\u00a0", "\u3000", "。", "", "…\n\n", "\r\n"]
+PROSE = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(GAPS)), min_size=1, max_size=60).map(
+    lambda parts: "".join(itertools.chain.from_iterable(parts))
+)
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+TEXTS = st.one_of(PROSE, ANY_TEXT).filter(str.strip)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def chunkers(request, tiny_models):
-    model = tiny_models[request.param]
-    return TokenChunker(model, max_tokens=32), TokenCounter(model)
+@pytest.fixture(scope="module", params=[*FAMILIES, "minilm"])
+def counter(request, tiny_models):
+    return TokenCounter("embedded" if request.param == "minilm" else tiny_models[request.param])
 
 
-@given(text=PROSE)
-def test_chunks_are_slices_within_the_limit_that_cover_the_text(chunkers, text):
-    chunker, counter = chunkers
-    chunks = chunker.chunk(text)
+def assert_sound(text: str, chunks: list[Chunk], counter: TokenCounter, limit: int) -> None:
+    assert chunks
     for chunk in chunks:
         assert text[chunk.start : chunk.end] == chunk.text
-        assert chunk.tokens == counter.count(chunk.text) <= 32
-    gaps = zip([0, *(c.end for c in chunks)], [*(c.start for c in chunks), len(text)], strict=True)
-    assert not "".join(text[end:start] for end, start in gaps).strip()
-    assert [c.start for c in chunks] == sorted({c.start for c in chunks})
+        assert chunk.tokens == counter.count(chunk.text) <= limit
+    starts, ends = [chunk.start for chunk in chunks], [chunk.end for chunk in chunks]
+    assert all(one < two for one, two in itertools.pairwise(starts))
+    assert all(one < two for one, two in itertools.pairwise(ends))
+    uncovered = set(range(len(text)))
+    for chunk in chunks:
+        uncovered -= set(range(chunk.start, chunk.end))
+    assert all(text[index].isspace() for index in uncovered)
+
+
+@given(text=TEXTS, room=st.integers(6, 40), overlap=st.integers(0, 12))
+@example(text="a" * 70 + " b", room=6, overlap=0)
+@example(text="\x1c.\n\n\x00", room=6, overlap=3)
+@example(text="word " * 40, room=7, overlap=5)
+def test_limit_slices_order_and_cover(counter, text, room, overlap):
+    limit = counter.overhead + room
+    chunker = TokenChunker(counter, max_tokens=limit, overlap_tokens=min(overlap, room - 1))
+    chunks = chunker.chunk(text)
+    assert_sound(text, chunks, counter, limit)
+    assert chunker.chunk(text) == chunks
+    for chunk in chunks:
+        assert [again.text for again in chunker.chunk(chunk.text)] == [chunk.text]
+
+
+@given(text=TEXTS, room=st.integers(6, 40))
+def test_without_overlap_nothing_is_repeated(counter, text, room):
+    chunks = TokenChunker(counter, max_tokens=counter.overhead + room).chunk(text)
+    assert all(one.end <= two.start for one, two in itertools.pairwise(chunks))
+
+
+@given(text=TEXTS, room=st.integers(8, 40), overlap=st.integers(1, 7))
+def test_overlap_is_at_most_what_was_asked(counter, text, room, overlap):
+    chunks = TokenChunker(counter, max_tokens=counter.overhead + room, overlap_tokens=overlap).chunk(text)
+    for one, two in itertools.pairwise(chunks):
+        repeated = text[two.start : one.end]
+        if repeated.strip():
+            # Where counts do not add up, a piece alone may cost a token or two more than within its text.
+            assert counter.bare_counts([repeated])[0] <= overlap + (0 if counter.additive else 2)
+
+
+@given(text=PROSE.filter(str.strip), max_chars=st.integers(4, 80))
+def test_max_chars_is_kept(counter, text, max_chars):
+    chunks = TokenChunker(counter, max_tokens=counter.overhead + 30, max_chars=max_chars).chunk(text)
+    assert_sound(text, chunks, counter, counter.overhead + 30)
+    assert all(chunk.end - chunk.start <= max_chars for chunk in chunks)
+
+
+@given(texts=st.lists(PROSE.filter(str.strip), max_size=5))
+def test_many_texts_are_each_chunked_as_alone(counter, texts):
+    chunker = TokenChunker(counter, max_tokens=counter.overhead + 20)
+    assert list(chunker.chunk_many(texts)) == [chunker.chunk(text) for text in texts]
+
+
+@given(text=PROSE.filter(str.strip), room=st.integers(1, 5))
+def test_a_tiny_limit_ends_in_chunks_or_a_typed_error(counter, text, room):
+    limit = counter.overhead + room
+    try:
+        chunks = TokenChunker(counter, max_tokens=limit).chunk(text)
+    except SettingsError as error:
+        assert "alone exceeds max_tokens" in str(error)
+    else:
+        assert_sound(text, chunks, counter, limit)
+
+
+class RecordingCounter(TokenCounter):
+    """Records how many characters are tokenized, to bound the work without a clock."""
+
+    tokenized = 0
+
+    def bare_counts(self, texts):
+        self.tokenized += sum(map(len, texts))
+        return super().bare_counts(texts)
+
+    def full_counts(self, texts):
+        self.tokenized += sum(map(len, texts))
+        return super().full_counts(texts)
+
+
+@pytest.fixture(params=[*FAMILIES, "minilm"])
+def recorder(request, tiny_models):
+    from dragon_finetune.tokens.folder import ModelFolder
+
+    folder = ModelFolder.open("embedded" if request.param == "minilm" else tiny_models[request.param])
+    return RecordingCounter(folder.load_tokenizer())
+
+
+@pytest.mark.parametrize("overlap", [0, 30])
+def test_prose_is_tokenized_once_where_counts_add_up_and_else_twice(recorder, overlap):
+    text = "\n\n".join(CORPUS) * 60
+    chunks = TokenChunker(recorder, max_tokens=250, overlap_tokens=overlap).chunk(text)
+    repeated = sum(map(len, (chunk.text for chunk in chunks))) / len(text)
+    # Overlap wants the words of every sentence longer than it, and repeats some text.
+    assert recorder.tokenized / len(text) <= (1.01 if recorder.additive else 2.1) * repeated + (1 if overlap else 0)
+
+
+@pytest.mark.parametrize("text", ["word" * 4000, "one two, three " * 2000, "漢字" * 3000, " \n" * 5000 + "x"])
+def test_text_without_sentences_is_tokenized_a_few_times_at_most(recorder, text):
+    TokenChunker(recorder, max_tokens=60).chunk(text)
+    assert recorder.tokenized / len(text) <= 3.3
 
 
 def test_prompt_counts_in(tiny):
-    chunker = TokenChunker(tiny)
-    chunks = chunker.chunk("Ilse walks the Thaul with greywick. " * 40)
+    chunks = TokenChunker(tiny).chunk("Ilse walks the Thaul with greywick. " * 40)
     bare = TokenCounter(tiny, prompt=None)
     assert len(chunks) > 1
     assert all(bare.count("search_document: " + chunk.text) == chunk.tokens <= 64 for chunk in chunks)
 
 
-def test_max_chars_is_kept(tiny):
-    assert all(len(chunk.text) <= 20 for chunk in TokenChunker(tiny, max_chars=20).chunk("salt and lamp " * 30))
+def cut_into(text: str, tokens: int, **options) -> list[str]:
+    return [chunk.text for chunk in TokenChunker("embedded", max_tokens=tokens, **options).chunk(text)]
 
 
-def test_limits_that_cannot_work_are_refused(tiny):
-    with pytest.raises(SettingsError, match="reads only 64"):
-        TokenChunker(tiny, max_tokens=65)
-    with pytest.raises(SettingsError, match="character 'w' at 0 alone exceeds max_tokens=2"):
-        TokenChunker(tiny, max_tokens=2).chunk("word")
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Dr. Saye met Mr. J. R. Tolkien.",
+        "It cost 3.50 marks, e.g. nine coins.",
+        "“Who lit the lamp?” asked Jorun.",
+        "“Nobody,” he said... and wept.",
+        "She was born in No. 5 Lane.",
+        "Wait… what is that?",
+    ],
+)
+def test_sentences_are_found_as_a_reader_would(sentence):
+    from dragon_finetune.tokens.boundaries import sentences
+
+    text = f"Here it begins. {sentence} Here it ends."
+    assert [text[unit.start : unit.end] for unit in sentences(text)] == ["Here it begins.", sentence, "Here it ends."]
 
 
-def test_command_keeps_metadata(cli, write_jsonl, tiny, tmp_path):
-    import json
+def test_sentences_of_scripts_without_spaces():
+    assert cut_into("今日は天気です。明日は雨です。昨日は雪です。", 11) == ["今日は天気です。", "明日は雨です。", "昨日は雪です。"]
 
+
+def test_headings_begin_a_chunk_and_stay_with_their_text():
+    text = "== One ==\nSalt and lamp and oar.\n== Two ==\nRope and bell and keel."
+    assert cut_into(text, 18) == ["== One ==\nSalt and lamp and oar.", "== Two ==\nRope and bell and keel."]
+    text = "Salt and lamp and oar and salt.\n\nChapter Two\n\nRope and bell."
+    assert cut_into(text, 14) == ["Salt and lamp and oar and salt.", "Chapter Two\n\nRope and bell."]
+
+
+def test_paragraph_before_sentence_before_clause_before_word():
+    assert cut_into("One two. Three four five.\n\nSix.", 10) == ["One two. Three four five.", "Six."]
+    assert cut_into("One two three. Four five six.", 8) == ["One two three.", "Four five six."]
+    assert cut_into("one two three four, five six seven eight", 9) == ["one two three four,", "five six seven eight"]
+    assert cut_into("one two three four", 4) == ["one two", "three four"]
+
+
+def test_no_tiny_tail():
+    text = "The tide comes in. " * 60
+    tokens = [chunk.tokens for chunk in TokenChunker("embedded").chunk(text)]
+    assert len(tokens) == 2
+    assert max(tokens) - min(tokens) <= 10
+
+
+def test_overlap_starts_at_a_sentence():
+    chunks = cut_into("One two three. Four five six. Seven eight nine. Ten eleven twelve.", 14, overlap_tokens=5)
+    assert chunks == [
+        "One two three. Four five six. Seven eight nine.",
+        "Seven eight nine. Ten eleven twelve.",
+    ]
+
+
+def test_emoji_and_accents_are_not_torn(tiny_models):
+    text = "👩‍👩‍👧" * 20 + "e\u0301" * 40
+    chunks = TokenChunker(tiny_models["byte_bpe"], max_tokens=60).chunk(text)
+    assert all(chunk.text.startswith(("👩‍👩‍👧", "e\u0301")) and not chunk.text.endswith(("\u200d", "e")) for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_tokens": 65}, "reads only 64"),
+        ({"max_tokens": 2}, "leaves -"),
+        ({"max_tokens": 40, "overlap_tokens": 39}, "more than overlap_tokens=39"),
+        ({"overlap_tokens": -1}, "overlap_tokens=-1"),
+        ({"max_chars": 0}, "max_chars is 0"),
+    ],
+)
+def test_limits_that_cannot_work_are_refused(tiny, options, words):
+    with pytest.raises(SettingsError, match=words):
+        TokenChunker(tiny, **options)
+
+
+def test_a_character_dearer_than_the_limit_is_named(tiny_models):
+    counter = TokenCounter(tiny_models["byte_bpe"])
+    with pytest.raises(SettingsError, match="character '漢' at 0 alone exceeds max_tokens"):
+        TokenChunker(counter, max_tokens=counter.overhead + 1).chunk("漢")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "is empty"), (" \n", "is empty"), ("a\ud800b", r"lone surrogate '\\ud800' at character 1"), (None, "NoneType")],
+)
+def test_no_text(text, words):
+    with pytest.raises(DataError, match=words):
+        TokenChunker("embedded").chunk(text)
+
+
+def test_a_stream_is_chunked_in_bounded_memory():
+    def stream(count):
+        return itertools.islice(itertools.cycle(["Salt and lamp and oar. " * 400]), count)
+
+    chunker = TokenChunker("embedded")
+    list(chunker.chunk_many(stream(2)))
+
+    def peak(count):
+        tracemalloc.start()
+        for _ in chunker.chunk_many(stream(count)):
+            pass
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    assert peak(1000) < 1.3 * peak(250)
+
+
+def test_command_keeps_metadata_and_overlaps(cli, write_jsonl, tiny, tmp_path):
     source = write_jsonl("pages.jsonl", [{"text": "Salt and lamp. " * 40, "book_number": 3}, {"text": "One."}])
-    done = cli("chunk", source, tmp_path / "out.jsonl", "--model", tiny, "--max-tokens", 40)
+    done = cli("chunk", source, tmp_path / "out.jsonl", "--model", tiny, "--max-tokens", 40, "--overlap-tokens", 12)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     first = [record for record in records if record.get("book_number") == 3]
     assert [record["chunk_index"] for record in first] == list(range(first[0]["total_chunks"]))
+    assert all(one["end"] > two["start"] for one, two in itertools.pairwise(first))
     assert records[-1]["text"] == "One."

@@ -115,7 +115,9 @@ class TokenChunker:
         divided = [list(self._divide_long(text, sentences(text))) for text in texts]
         counts = self._count_units(texts, divided)
         for text, units, tokens in zip(texts, divided, counts, strict=True):
-            yield self._assemble(text, *self._refine(text, units, tokens))
+            chunks = self._assemble(text, *self._refine(text, units, tokens))
+            # A control character alone, which Python counts as white space and tokenizers do not, is no text.
+            yield [chunk for chunk in chunks if not chunk.text.isspace()]
 
     def _divide_long(self, text: str, units: Iterable[Unit]) -> Iterator[Unit]:
         surely = _SURELY_TOO_LONG * self._budget
@@ -193,14 +195,14 @@ class TokenChunker:
         start, end = units[0].start, units[-1].end
         if sum(counts) > 2 * self._budget or (self.max_chars is not None and end - start > self.max_chars):
             return None
-        tokens = self._counter.count(text[start:end])
+        tokens = self._counter.full_counts([text[start:end]])[0]
         return Chunk(text[start:end], start, end, tokens) if tokens <= self.max_tokens else None
 
     def _recount(self, text: str, places: list[tuple[int, int, int]]) -> list[Chunk]:
         """Return the chunks with their real counts; what turns out too long loses its overlap, then is halved."""
         done: list[Chunk] = []
         while places:
-            counts = self._counter.counts(text[start:end] for start, _, end in places)
+            counts = self._counter.full_counts([text[start:end] for start, _, end in places])
             again = []
             for (start, fresh, end), tokens in zip(places, counts, strict=True):
                 if tokens <= self.max_tokens:
@@ -210,7 +212,7 @@ class TokenChunker:
                 else:
                     again += [(part, part, stop) for part, stop in self._halve(text, start, end)]
             places = again
-        return sorted(done, key=lambda chunk: chunk.start)
+        return _without_contained(done)
 
     def _halve(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         unit = Unit(start, start, end, Level.INSIDE)
@@ -220,6 +222,17 @@ class TokenChunker:
         middle = min(range(1, len(parts)), key=lambda cut: abs(2 * parts[cut].start - start - end))
         yield start, parts[middle - 1].end
         yield parts[middle].start, end
+
+
+def _without_contained(chunks: Iterable[Chunk]) -> list[Chunk]:
+    """Return chunks in order, less those that lie whole in another: a halved chunk may lie in its neighbour's overlap."""
+    kept: list[Chunk] = []
+    for chunk in sorted(chunks, key=lambda chunk: (chunk.start, chunk.end)):
+        if kept and chunk.start == kept[-1].start:
+            kept.pop()
+        if not kept or chunk.end > kept[-1].end:
+            kept.append(chunk)
+    return kept
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:

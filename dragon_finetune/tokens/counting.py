@@ -66,7 +66,7 @@ class TokenCounter:
         """
         numbered = ((check_text(text, f"{where} {index}")) for index, text in enumerate(texts))
         while block := list(itertools.islice(numbered, _BLOCK)):
-            yield from self._count_block([self.prompt + text for text in block])
+            yield from self.full_counts(block)
 
     def bare_counts(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text without special tokens and prompt."""
@@ -80,11 +80,13 @@ class TokenCounter:
         special = self._fast or self._slow
         return int(special.num_special_tokens_to_add(False)) + (self.bare_counts([self.prompt])[0] if self.prompt else 0)
 
-    def _count_block(self, texts: list[str]) -> list[int]:
+    def full_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, all at once and unchecked."""
+        prompted = [self.prompt + text for text in texts]
         if self._fast is not None:
-            return [len(encoding) for encoding in self._fast.encode_batch_fast(texts)]
+            return [len(encoding) for encoding in self._fast.encode_batch_fast(prompted)]
         assert self._slow is not None
-        return [len(ids) for ids in self._slow(texts, truncation=False, verbose=False)["input_ids"]]
+        return [len(ids) for ids in self._slow(prompted, truncation=False, verbose=False)["input_ids"]]
 
 
 def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
