@@ -77,12 +77,15 @@ def audit(
     file: Annotated[Path, typer.Argument(help="JSON lines of chunks or pairs.")],
     model: Model,
     field: Annotated[str | None, typer.Option(help="Audit this field of each record.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Also draw the histogram: a .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
     """Count tokens and say which texts the model would cut off. Exits with 1 if there are any."""
     from dragon_finetune.tokens.audit import audit_tokens
 
     result = audit_tokens(file, model, field=field, show_progress=True)
+    if image:
+        result.save_histogram(image)
     _print(result.to_dict(), str(result), as_json)
     raise typer.Exit(1 if result.over_limit else 0)
 
@@ -97,14 +100,11 @@ def chunk(
     max_chars: Annotated[int | None, typer.Option(help="A second limit, in characters.")] = None,
 ) -> None:
     """Cut each record's text into chunks that never exceed the limit; metadata is carried along."""
-    from dragon_finetune.records import read_jsonl, write_jsonl
-    from dragon_finetune.tokens.chunking import TokenChunker
+    from dragon_finetune.tokens.chunking import TokenChunker, chunk_file
 
     chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars, overlap_tokens=overlap_tokens)
-    records = [record for _, record in read_jsonl(source)]
-    chunks = list(chunker.chunk_records(records))
-    write_jsonl(target, chunks)
-    print(f"{len(records)} records -> {len(chunks)} chunks of at most {chunker.max_tokens} tokens: {target}")
+    records, chunks = chunk_file(source, target, chunker)
+    print(f"{records} records -> {chunks} chunks of at most {chunker.max_tokens} tokens: {target}")
 
 
 @app.command()

@@ -12,8 +12,9 @@ from dragon_finetune.settings import DEFAULT_TUNED_FOLDER, ModelOptions, read_op
 from dragon_finetune.tokens.chunking import TokenChunker
 from dragon_finetune.tokens.folder import CARD, recover
 
-# Dragon's Codex refuses a chunk of more characters than this after it has written the file.
-_HOST_MAX_CHARS = 6956
+# Dragon's Codex refuses a chunk of more characters than this after it has written the file; its newer generation glues
+# a piece below the second number to the one before with a space, and drops a leading one.
+_HOST_MAX_CHARS, _HOST_MIN_CHARS = 6956, 300
 
 
 @hookimpl
@@ -68,9 +69,14 @@ def create_base(config: Mapping[str, Any]) -> FineTunedEmbedder:
 
 
 def create_token_aware(config: Mapping[str, Any]) -> TokenChunker:
-    """Return a chunker for the model that the switch selects, within the host's own character limit."""
+    """Return a chunker for the model that the switch selects, within the host's own rules on characters.
+
+    A text of 300 characters or more gives no chunk below that, unless the model's limit is too small to hold as many;
+    and to the longest chunk the host may still glue one short piece.
+    """
     embedder = create_base(config) if config.get("embedder") == "base" else create_finetuned(config)
-    return TokenChunker(embedder.folder, max_chars=_HOST_MAX_CHARS)
+    room = _HOST_MAX_CHARS - _HOST_MIN_CHARS - 1
+    return TokenChunker(embedder.folder, max_chars=room, min_chars=_HOST_MIN_CHARS)
 
 
 def create_trainer(config: Mapping[str, Any]) -> Trainer:

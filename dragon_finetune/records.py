@@ -58,14 +58,14 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from None
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write a UTF-8 file whole or not at all: an error or a kill leaves what was there before."""
+def write_text(path: Path | str, text: str | Iterable[str]) -> None:
+    """Write a UTF-8 file, given whole or in pieces, whole or not at all: an error or a kill leaves what was there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
+            out.writelines([text] if isinstance(text, str) else text)
             out.flush()
             os.fsync(out.fileno())
         draft.replace(path)
@@ -79,8 +79,8 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def write_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records as UTF-8 JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    """Write records as UTF-8 JSON lines, whole or not at all; `records` may be longer than memory."""
+    write_text(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 
 from dragon_finetune import TokenCounter, audit_tokens
 from dragon_finetune.errors import DataError, TokenLimitError
+from dragon_finetune.tokens.audit import SourceAudit
 from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.tokens.histogram import histogram
 
 TEXTS = ["one", "Ilse walks the Thaul.", "“Nobody answered” " * 40, "où la cloche?" * 30, "x" * 500]
 
@@ -74,6 +77,51 @@ def test_pairs_are_counted_by_field_with_their_prompts(tiny):
     assert {name: field.texts for name, field in audit.fields.items()} == {"query": 1, "positive": 1, "negative": 2}
     assert audit.fields["query"].prompt == "search_query: "
     assert audit.fields["query"].max_tokens == TokenCounter(tiny, prompt="query").count("who")
+
+
+@given(lengths=st.dictionaries(st.integers(0, 3000), st.integers(1, 50), min_size=1), limit=st.integers(8, 1000))
+def test_histogram_holds_every_text_once_and_splits_at_the_limit(lengths, limit):
+    bins = histogram(lengths, limit)
+    assert sum(each.texts for each in bins) == sum(lengths.values())
+    assert all(two.low == one.high + 1 for one, two in itertools.pairwise(bins))
+    over = sum(count for length, count in lengths.items() if length > limit)
+    assert sum(each.texts for each in bins if each.over) == over
+    assert all(each.low > limit for each in bins if each.over)
+
+
+def test_losses_are_told_by_source(tiny_models):
+    records = [{"text": "the " * 100, "source": "book"}, {"text": "the", "source": "book"}, {"text": "the"}]
+    field = audit_tokens(records, tiny_models["wordpiece"]).fields["text"]
+    assert field.sources == {"book": SourceAudit(texts=2, over_limit=1, tokens_lost=102 - 64)}
+
+
+@pytest.mark.parametrize("text", ["Ilse walks the bared floor of the Thaul. ", "Ab1! cd2? ef3; gh4: ", "漢字 "])
+def test_advice_keeps_what_the_host_cuts_by_characters_within_the_limit(tiny_models, text):
+    folder = ModelFolder.open(tiny_models["wordpiece"])
+    advice = audit_tokens([text * 60, text * 90], folder).advice
+    assert str(advice).splitlines()[0] == f"MAX_TOKENS={advice.max_tokens}"
+    assert advice.overlap_tokens < advice.target_tokens < advice.max_tokens
+    counter = TokenCounter(folder)
+    largest = advice.max_tokens * advice.chars_per_token  # what the host will fill with characters
+    assert counter.count((text * 100)[:largest]) <= 64
+    assert counter.count((text * 100)[: 2 * largest]) > 64
+
+
+def test_command_draws_an_image(cli, write_jsonl, tiny, tmp_path):
+    file = write_jsonl("chunks.jsonl", [{"text": "short"}])
+    assert cli("audit", file, "--model", tiny, "--image", "lengths.svg").returncode == 0
+    assert "tokens per text" in (tmp_path / "lengths.svg").read_text(encoding="utf-8") or "<svg" in (
+        tmp_path / "lengths.svg"
+    ).read_text(encoding="utf-8")
+    refused = cli("audit", file, "--model", tiny, "--image", "lengths.txt")
+    assert refused.returncode == 2
+    assert ".png, .svg or .pdf" in refused.stderr
+
+
+def test_an_empty_file_has_no_texts(cli, tiny, tmp_path):
+    (tmp_path / "in.jsonl").write_text("", encoding="utf-8")
+    done = cli("audit", "in.jsonl", "--model", tiny)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "no texts")
 
 
 def test_over_limit_is_refused_by_name(tiny):

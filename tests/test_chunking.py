@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 from dragon_finetune import Chunk, TokenChunker, TokenCounter
 from dragon_finetune.errors import DataError, SettingsError
 
-WORDS = [*" ".join(CORPUS).split(), "e\u0301", "👩‍👩‍👧", "שלום", "漢字", "a" * 70, "\x00", "\x1c", "١٢", "🇫🇷", "[SEP]", "don't"]
+WORDS = [
+    *" ".join(CORPUS).split(),
+    "e\u0301",
+    "👩‍👩‍👧",
+    "שלום",
+    "漢字",
+    "a" * 70,
+    "\x00",
+    "\x1c",
+    "١٢",
+    "🇫🇷",
+    "[SEP]",
+    "don't",
+]
 GAPS = [" ", " ", " ", ". ", "! ", ", ", "\n", "\n\n", "\n\n\n", "\u00a0", "\u3000", "。", "", "…\n\n", "\r\n"]
 PROSE = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(GAPS)), min_size=1, max_size=60).map(
     lambda parts: "".join(itertools.chain.from_iterable(parts))
@@ -73,6 +86,15 @@ def test_max_chars_is_kept(counter, text, max_chars):
     chunks = TokenChunker(counter, max_tokens=counter.overhead + 30, max_chars=max_chars).chunk(text)
     assert_sound(text, chunks, counter, counter.overhead + 30)
     assert all(chunk.end - chunk.start <= max_chars for chunk in chunks)
+
+
+@given(text=st.lists(PROSE, min_size=1, max_size=30).map("".join).filter(str.strip), min_chars=st.integers(1, 4))
+def test_min_chars_is_kept_where_the_text_has_as_many(counter, text, min_chars):
+    # Twelve tokens hold two characters of any kind in all these families.
+    limit = counter.overhead + 12 * min_chars
+    chunks = TokenChunker(counter, max_tokens=limit, min_chars=min_chars).chunk(text)
+    assert_sound(text, chunks, counter, limit)
+    assert all(len(chunk.text) >= min(min_chars, len(text.strip())) for chunk in chunks)
 
 
 @given(texts=st.lists(PROSE.filter(str.strip), max_size=5))
@@ -159,7 +181,11 @@ def test_sentences_are_found_as_a_reader_would(sentence):
 
 
 def test_sentences_of_scripts_without_spaces():
-    assert cut_into("今日は天気です。明日は雨です。昨日は雪です。", 11) == ["今日は天気です。", "明日は雨です。", "昨日は雪です。"]
+    assert cut_into("今日は天気です。明日は雨です。昨日は雪です。", 11) == [
+        "今日は天気です。",
+        "明日は雨です。",
+        "昨日は雪です。",
+    ]
 
 
 def test_headings_begin_a_chunk_and_stay_with_their_text():
@@ -194,7 +220,9 @@ def test_overlap_starts_at_a_sentence():
 def test_emoji_and_accents_are_not_torn(tiny_models):
     text = "👩‍👩‍👧" * 20 + "e\u0301" * 40
     chunks = TokenChunker(tiny_models["byte_bpe"], max_tokens=60).chunk(text)
-    assert all(chunk.text.startswith(("👩‍👩‍👧", "e\u0301")) and not chunk.text.endswith(("\u200d", "e")) for chunk in chunks)
+    assert all(
+        chunk.text.startswith(("👩‍👩‍👧", "e\u0301")) and not chunk.text.endswith(("\u200d", "e")) for chunk in chunks
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,6 +233,7 @@ def test_emoji_and_accents_are_not_torn(tiny_models):
         ({"max_tokens": 40, "overlap_tokens": 39}, "more than overlap_tokens=39"),
         ({"overlap_tokens": -1}, "overlap_tokens=-1"),
         ({"max_chars": 0}, "max_chars is 0"),
+        ({"max_chars": 9, "min_chars": 5}, "at least twice min_chars"),
     ],
 )
 def test_limits_that_cannot_work_are_refused(tiny, options, words):
@@ -220,7 +249,12 @@ def test_a_character_dearer_than_the_limit_is_named(tiny_models):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "is empty"), (" \n", "is empty"), ("a\ud800b", r"lone surrogate '\\ud800' at character 1"), (None, "NoneType")],
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("a\ud800b", r"lone surrogate '\\ud800' at character 1"),
+        (None, "NoneType"),
+    ],
 )
 def test_no_text(text, words):
     with pytest.raises(DataError, match=words):
@@ -254,3 +288,40 @@ def test_command_keeps_metadata_and_overlaps(cli, write_jsonl, tiny, tmp_path):
     assert [record["chunk_index"] for record in first] == list(range(first[0]["total_chunks"]))
     assert all(one["end"] > two["start"] for one, two in itertools.pairwise(first))
     assert records[-1]["text"] == "One."
+
+
+def test_command_names_the_line_without_text_and_leaves_the_old_output(cli, tiny, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n\n{"body": "x"}\n', encoding="utf-8")
+    (tmp_path / "out.jsonl").write_text("old", encoding="utf-8")
+    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
+    assert done.returncode == 2
+    assert "in.jsonl, line 3: expected a string, found NoneType" in done.stderr
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "old"
+
+
+def test_an_empty_file_gives_an_empty_file(cli, tiny, tmp_path):
+    (tmp_path / "in.jsonl").write_text("", encoding="utf-8")
+    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
+    assert done.stdout.startswith("0 records -> 0 chunks")
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize("overlap", [0, 50])
+def test_a_slow_tokenizer_gives_the_same_promises(overlap):
+    from transformers import ByT5Tokenizer
+
+    counter = TokenCounter(ByT5Tokenizer())  # pure Python: a token per byte, no Rust behind it
+    text = "“Où est la cloche?” asked Wren. Nobody answered her, for the bell was under the sea. " * 8
+    chunks = TokenChunker(counter, max_tokens=200, overlap_tokens=overlap).chunk(text)
+    assert_sound(text, chunks, counter, 200)
+    assert [chunk.tokens for chunk in chunks] == [len(chunk.text.encode()) + 1 for chunk in chunks]
+
+
+def test_token_aware_keeps_the_hosts_rules_on_characters():
+    from dragon_finetune import create_chunker
+
+    chunker = create_chunker({"chunker": "token_aware", "embedder": "base", "base": {"model_path": "embedded"}})
+    text = ("The tide comes in.\n\n# Heading\n\n" + "Salt and lamp, oar and keel; rope. " * 31 + "\n\nShort.\n\n") * 7
+    assert all(300 <= len(piece) <= 6956 - 301 for piece in chunker(text))
+    blank = "a" + " " * 9000 + "b"
+    assert all(len(piece) <= 6956 - 301 for piece in chunker(blank))

@@ -4,15 +4,17 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from dragon_finetune.errors import DataError, TokenLimitError
 from dragon_finetune.records import as_pair, check_text, is_pair_like, read_jsonl
+from dragon_finetune.tokens.advice import Advice, DensityTally
 from dragon_finetune.tokens.counting import TokenCounter
 from dragon_finetune.tokens.folder import ModelFolder, Role
+from dragon_finetune.tokens.histogram import Bin, draw, histogram, save_image
 
 PERCENTILES = (50, 90, 95, 99)
 _ROLES: dict[str, Role] = {"query": "query"}
@@ -29,6 +31,15 @@ class LongText:
 
 
 @dataclass
+class SourceAudit:
+    """What one source (the records' `source`, such as "book") would lose of one field."""
+
+    texts: int = 0
+    over_limit: int = 0
+    tokens_lost: int = 0
+
+
+@dataclass
 class FieldAudit:
     """Token counts of one field (`text`; for pairs `query`, `positive`, `negative`).
 
@@ -38,6 +49,8 @@ class FieldAudit:
         tokens_lost: tokens beyond the limit, summed over those.
         percentiles: tokens at the 50th, 90th, 95th and 99th percentile (linear interpolation, as numpy).
         worst: the five longest texts, longest first, over the limit or not.
+        histogram: how many texts have how many tokens.
+        sources: the same losses for each value of the records' `source`; empty where no record has one.
     """
 
     name: str
@@ -50,6 +63,8 @@ class FieldAudit:
     tokens_lost: int = 0
     percentiles: dict[int, float] = field(default_factory=dict)
     worst: list[LongText] = field(default_factory=list)
+    histogram: list[Bin] = field(default_factory=list)
+    sources: dict[str, SourceAudit] = field(default_factory=dict)
 
     @property
     def share_over_limit(self) -> float:
@@ -59,11 +74,17 @@ class FieldAudit:
 
 @dataclass
 class TokenAudit:
-    """The audit of one input under one model. `fields` holds one FieldAudit per field that occurred."""
+    """The audit of one input under one model.
+
+    Attributes:
+        fields: one FieldAudit per field that occurred.
+        advice: settings for a host that cuts its documents by characters; None without documents or limit.
+    """
 
     model: str
     limit: int | None
     fields: dict[str, FieldAudit]
+    advice: Advice | None = None
 
     @property
     def over_limit(self) -> int:
@@ -80,7 +101,18 @@ class TokenAudit:
         fields = {
             name: {**asdict(audit), "share_over_limit": audit.share_over_limit} for name, audit in self.fields.items()
         }
-        return {"model": self.model, "limit": self.limit, "over_limit": self.over_limit, "fields": fields}
+        return {
+            "model": self.model,
+            "limit": self.limit,
+            "over_limit": self.over_limit,
+            "fields": fields,
+            "advice": asdict(self.advice) if self.advice else None,
+        }
+
+    def save_histogram(self, path: str | Path) -> None:
+        """Write the histograms as an image (.png, .svg, .pdf); needs matplotlib, else raises SettingsError."""
+        bins = {name: audit.histogram for name, audit in self.fields.items()}
+        save_image(bins, Path(path), title=f"{self.model}: limit {self.limit or 'none'} tokens")
 
     def require_within_limit(self, remedy: str) -> None:
         """Raise TokenLimitError naming the longest texts if any is over the limit; `remedy` says what to do."""
@@ -96,16 +128,33 @@ class TokenAudit:
     def __str__(self) -> str:
         lines = [f"Token audit under {self.model}: limit {self.limit or 'none'} (special tokens and prompt included)"]
         for audit in self.fields.values():
-            at = "  ".join(f"p{p} {value:.0f}" for p, value in audit.percentiles.items())
-            prompt = f", prompt {audit.prompt!r}" if audit.prompt else ""
+            lines += _report(audit)
+        if self.advice:
             lines += [
-                f"{audit.name} ({audit.texts:,} texts{prompt})",
-                f"  tokens: mean {audit.mean_tokens:.1f}  {at}  max {audit.max_tokens:,}",
-                f"  over the limit: {audit.over_limit:,} ({audit.share_over_limit:.1%}), "
-                f"{audit.tokens_lost:,} tokens would be lost",
-                *(f"    {text.tokens:>7,}  {text.where}: {text.preview}" for text in audit.worst),
+                f"For a host that cuts by characters ({self.advice.mean_chars_per_token:.2f} characters per token, "
+                f"{self.advice.dense_chars_per_token:.2f} in the densest texts):",
+                str(self.advice),
             ]
-        return "\n".join(lines)
+        return "\n".join(lines if self.fields else [*lines, "no texts"])
+
+
+def _report(audit: FieldAudit) -> list[str]:
+    at = "  ".join(f"p{p} {value:.0f}" for p, value in audit.percentiles.items())
+    prompt = f", prompt {audit.prompt!r}" if audit.prompt else ""
+    return [
+        f"{audit.name} ({audit.texts:,} texts{prompt})",
+        f"  tokens: mean {audit.mean_tokens:.1f}  {at}  max {audit.max_tokens:,}",
+        f"  over the limit: {audit.over_limit:,} ({audit.share_over_limit:.1%}), "
+        f"{audit.tokens_lost:,} tokens would be lost",
+        *(
+            f"    of source {name}: {source.over_limit:,} of {source.texts:,}, {source.tokens_lost:,} tokens"
+            for name, source in audit.sources.items()
+            if source.over_limit
+        ),
+        *draw(audit.histogram),
+        "  longest:",
+        *(f"    {text.tokens:>7,}  {text.where}: {text.preview}" for text in audit.worst),
+    ]
 
 
 def audit_tokens(
@@ -135,13 +184,24 @@ def audit_tokens(
         role: TokenCounter(tokenizer, prompt=role, prompts=folder.prompts) for role in ("query", "document")
     }
     tallies: dict[str, _Tally] = {}
+    density = DensityTally()
     items = tqdm(_placed(texts_or_pairs), desc="audit", unit="item", disable=None if show_progress else True)
     for name, batch in _batched(_fields(items, field)):
         role = _ROLES.get(name, "document")
+        counter = counters[role]
         tally = tallies.setdefault(name, _Tally(FieldAudit(name, folder.prompts.of(role), folder.limit)))
-        for (where, text), tokens in zip(batch, counters[role].counts(text for _, text in batch), strict=True):
-            tally.add(tokens, where, text)
-    return TokenAudit(str(model), folder.limit, {name: tally.finish() for name, tally in tallies.items()})
+        for text, tokens in zip(batch, counter.counts(text.text for text in batch), strict=True):
+            tally.add(tokens, text)
+            if role == "document":
+                density.add(len(text.text), tokens - counter.overhead)
+    advice = density.advice(folder.limit - counters["document"].overhead) if folder.limit else None
+    return TokenAudit(str(model), folder.limit, {name: tally.finish() for name, tally in tallies.items()}, advice)
+
+
+class _Text(NamedTuple):
+    where: str
+    text: str
+    source: str | None
 
 
 class _Tally:
@@ -150,17 +210,25 @@ class _Tally:
     def __init__(self, audit: FieldAudit) -> None:
         self._audit = audit
         self._lengths: dict[int, int] = {}
-        self._longest: list[tuple[int, int, str, str]] = []
+        self._longest: list[tuple[int, int, _Text]] = []
 
-    def add(self, tokens: int, where: str, text: str) -> None:
+    def add(self, tokens: int, text: _Text) -> None:
         self._lengths[tokens] = self._lengths.get(tokens, 0) + 1
         self._audit.texts += 1
+        if text.source is not None:
+            self._add_source(self._audit.sources.setdefault(text.source, SourceAudit()), tokens)
         # Minus the order of arrival: of equally long texts the first is kept.
-        entry = (tokens, -self._audit.texts, where, text)
+        entry = (tokens, -self._audit.texts, text)
         if len(self._longest) < _WORST:
             heapq.heappush(self._longest, entry)
         elif entry > self._longest[0]:
             heapq.heapreplace(self._longest, entry)
+
+    def _add_source(self, source: SourceAudit, tokens: int) -> None:
+        source.texts += 1
+        if self._audit.limit is not None and tokens > self._audit.limit:
+            source.over_limit += 1
+            source.tokens_lost += tokens - self._audit.limit
 
     def finish(self) -> FieldAudit:
         audit = self._audit
@@ -174,7 +242,10 @@ class _Tally:
             audit.over_limit = int(rows[lengths > limit].sum())
             audit.tokens_lost = int((np.maximum(lengths - limit, 0) * rows).sum())
         longest = sorted(self._longest, reverse=True)
-        audit.worst = [LongText(tokens, where, " ".join(text[:200].split())[:60]) for tokens, _, where, text in longest]
+        audit.worst = [
+            LongText(tokens, text.where, " ".join(text.text[:200].split())[:60]) for tokens, _, text in longest
+        ]
+        audit.histogram = histogram(self._lengths, limit)
         return audit
 
 
@@ -194,14 +265,16 @@ def _placed(source: "Iterable[Any] | str | Path") -> Iterator[tuple[str, Any]]:
         yield from ((f"item {index}", item) for index, item in enumerate(source))
 
 
-def _fields(items: Iterable[tuple[str, Any]], field: str | None) -> Iterator[tuple[str, str, str]]:
+def _fields(items: Iterable[tuple[str, Any]], field: str | None) -> Iterator[tuple[str, _Text]]:
     for where, item in items:
-        if isinstance(item, str) or not (isinstance(item, Mapping) or is_pair_like(item)):
-            yield "text", where, check_text(item, where)
+        source = item.get("source") if isinstance(item, Mapping) else None
+        name = None if source is None else str(source)
+        if not (isinstance(item, Mapping) or is_pair_like(item)):
+            yield "text", _Text(where, check_text(item, where), name)
         elif field is None and is_pair_like(item):
-            yield from ((name, where, text) for name, text in as_pair(item, where).texts())
+            yield from ((part, _Text(where, text, name)) for part, text in as_pair(item, where).texts())
         else:
-            yield field or "text", where, check_text(_pick(item, field or "text", where), where)
+            yield field or "text", _Text(where, check_text(_pick(item, field or "text", where), where), name)
 
 
 def _pick(item: Mapping[str, Any], field: str, where: str) -> Any:
@@ -210,11 +283,11 @@ def _pick(item: Mapping[str, Any], field: str, where: str) -> Any:
     return item[field]
 
 
-def _batched(fields: Iterable[tuple[str, str, str]], size: int = 512) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    waiting: dict[str, list[tuple[str, str]]] = {}
-    for name, where, text in fields:
+def _batched(fields: Iterable[tuple[str, _Text]], size: int = 512) -> Iterator[tuple[str, list[_Text]]]:
+    waiting: dict[str, list[_Text]] = {}
+    for name, text in fields:
         batch = waiting.setdefault(name, [])
-        batch.append((where, text))
+        batch.append(text)
         if len(batch) == size:
             yield name, waiting.pop(name)
     yield from waiting.items()

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from dragon_finetune.errors import SettingsError
-from dragon_finetune.records import check_text
+from dragon_finetune.records import check_text, read_jsonl, write_jsonl
 from dragon_finetune.tokens.boundaries import Level, Unit, clauses_and_words, graphemes, sentences
 from dragon_finetune.tokens.counting import TokenCounter
 from dragon_finetune.tokens.folder import ModelFolder, Role
@@ -38,6 +40,7 @@ class TokenChunker:
         model: folder, hub name, "embedded", an open ModelFolder, a tokenizer, or a TokenCounter (whose prompt counts).
         max_tokens: the limit, special tokens and prompt included; default: the model's own.
         max_chars: a second limit, in characters; default none.
+        min_chars: characters per chunk at least (default 0), wherever the limits and the text's own length allow it.
         overlap_tokens: how many tokens at most a chunk repeats of the one before, inside the limit; from a sentence's
             start where one is near enough.
         prompt: the role whose prompt of the model counts with each chunk, or None.
@@ -53,6 +56,7 @@ class TokenChunker:
         *,
         max_tokens: int | None = None,
         max_chars: int | None = None,
+        min_chars: int = 0,
         overlap_tokens: int = 0,
         prompt: Role | None = "document",
     ) -> None:
@@ -62,9 +66,10 @@ class TokenChunker:
             raise SettingsError("This model has no limit of its own: give max_tokens.")
         if self._counter.limit is not None and limit > self._counter.limit:
             raise SettingsError(f"max_tokens is {limit}, but the model reads only {self._counter.limit}. Lower it.")
-        if max_chars is not None and max_chars < 1:
-            raise SettingsError(f"max_chars is {max_chars}; it must be at least 1.")
-        self.max_tokens, self.max_chars, self.overlap_tokens = limit, max_chars, overlap_tokens
+        if max_chars is not None and max_chars < max(1, 2 * min_chars):
+            raise SettingsError(f"max_chars is {max_chars}; it must be at least 1, and at least twice min_chars.")
+        self.max_tokens, self.overlap_tokens = limit, overlap_tokens
+        self.max_chars, self.min_chars = max_chars, min_chars
         self._budget = limit - self._counter.overhead
         if not 0 <= overlap_tokens < self._budget:
             raise SettingsError(
@@ -180,15 +185,21 @@ class TokenChunker:
             return [whole]
         # Where counts do not add up, a chunk may come out a token or two dearer than its units.
         budget = self._budget if exact else max(self._budget - 2, 1)
-        planner = Planner(units, counts, budget, self.max_chars, self.overlap_tokens)
+        planner = Planner(
+            units,
+            counts,
+            budget,
+            max_chars=self.max_chars,
+            min_chars=self.min_chars,
+            overlap=self.overlap_tokens,
+        )
         spans = planner.spans()
         places = [(units[first].start, units[fresh].start, units[end - 1].end) for first, fresh, end in spans]
         if not exact:
             return self._recount(text, places)
         tokens = [planner.tokens(span.first, span.end) + self._counter.overhead for span in spans]
         return [
-            Chunk(text[start:end], start, end, number)
-            for (start, _, end), number in zip(places, tokens, strict=True)
+            Chunk(text[start:end], start, end, number) for (start, _, end), number in zip(places, tokens, strict=True)
         ]
 
     def _try_whole(self, text: str, units: list[Unit], counts: list[int]) -> Chunk | None:
@@ -224,8 +235,31 @@ class TokenChunker:
         yield parts[middle].start, end
 
 
+def chunk_file(source: Path | str, target: Path | str, chunker: TokenChunker) -> tuple[int, int]:
+    """Chunk a JSON-lines file into another, streaming; return the number of records read and of chunks written.
+
+    Raises:
+        DataError: a line is no JSON object or has no text; names file and line. The target is left as it was.
+    """
+    read = written = 0
+
+    def records() -> Iterator[dict[str, Any]]:
+        nonlocal read
+        for read, (line, record) in enumerate(read_jsonl(source), start=1):  # noqa: B007
+            check_text(record.get("text"), f"{source}, line {line}")
+            yield record
+
+    def chunks() -> Iterator[dict[str, Any]]:
+        nonlocal written
+        for written, chunk in enumerate(chunker.chunk_records(records()), start=1):  # noqa: B007
+            yield chunk
+
+    write_jsonl(target, tqdm(chunks(), desc="chunk", unit="chunk", disable=None))
+    return read, written
+
+
 def _without_contained(chunks: Iterable[Chunk]) -> list[Chunk]:
-    """Return chunks in order, less those that lie whole in another: a halved chunk may lie in its neighbour's overlap."""
+    """Return chunks in order, less those inside another: a halved chunk may lie in its neighbour's overlap."""
     kept: list[Chunk] = []
     for chunk in sorted(chunks, key=lambda chunk: (chunk.start, chunk.end)):
         if kept and chunk.start == kept[-1].start:
@@ -246,4 +280,3 @@ def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
             block, size = [], 0
     if block:
         yield block
-

@@ -77,8 +77,9 @@ class TokenCounter:
         return [len(ids) for ids in encoded["input_ids"]]
 
     def _overhead(self) -> int:
-        special = self._fast or self._slow
-        return int(special.num_special_tokens_to_add(False)) + (self.bare_counts([self.prompt])[0] if self.prompt else 0)
+        tokenizer: Any = self._fast or self._slow
+        prompt = self.bare_counts([self.prompt])[0] if self.prompt else 0
+        return int(tokenizer.num_special_tokens_to_add(False)) + prompt
 
     def full_counts(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, all at once and unchecked."""

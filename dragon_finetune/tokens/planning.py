@@ -37,17 +37,26 @@ class Planner:
         counts: tokens of each unit.
         budget: tokens per chunk.
         max_chars: characters per chunk, or None.
+        min_chars: characters per chunk at least, wherever budget and text allow it.
         overlap: tokens that a chunk may repeat of the one before.
     """
 
     def __init__(
-        self, units: Sequence[Unit], counts: Sequence[int], budget: int, max_chars: int | None, overlap: int
+        self,
+        units: Sequence[Unit],
+        counts: Sequence[int],
+        budget: int,
+        *,
+        max_chars: int | None = None,
+        min_chars: int = 0,
+        overlap: int = 0,
     ) -> None:
         self._levels = [unit.level for unit in units]
         self._starts = [unit.start for unit in units]
         self._ends = [unit.end for unit in units]
         self._before = list(accumulate(counts, initial=0))
-        self._budget, self._max_chars, self._overlap = budget, max_chars, overlap
+        self._budget, self._overlap = budget, overlap
+        self._max_chars, self._min_chars = max_chars, min_chars
 
     def spans(self) -> list[Span]:
         """Return the chunks as spans of units, in order; every unit is fresh in exactly one."""
@@ -75,30 +84,42 @@ class Planner:
         total = len(self._starts)
         if reach >= total:
             return total
-        return self._even_cut(first, fresh, reach) or self._best_cut(first, fresh, reach)
+        low, high = self._long_enough(first, fresh + 1, reach)
+        return self._even_cut(first, low, high) or self._best_cut(first, low, high)
 
-    def _even_cut(self, first: int, fresh: int, reach: int) -> int | None:
+    def _long_enough(self, first: int, low: int, high: int) -> tuple[int, int]:
+        """Return the cuts that leave `min_chars` on both sides; if none does, those that leave it before."""
+        if not self._min_chars:
+            return low, high
+        before = max(low, bisect_left(self._ends, self._starts[first] + self._min_chars) + 1)
+        behind = min(high, bisect_right(self._starts, self._ends[-1] - self._min_chars) - 1)
+        if before <= behind:
+            return before, behind
+        return (before, high) if before <= high else (high, high)
+
+    def _even_cut(self, first: int, low: int, high: int) -> int | None:
         """Return where to cut what is left into two even chunks, if two are enough."""
-        total, rest = len(self._starts), self._before[-1] - self._before[first]
-        if rest + self._overlap > 2 * self._budget or self._max_chars is not None:
+        rest = self._before[-1] - self._before[first]
+        if rest + self._overlap > 2 * self._budget:
             return None
+        if self._max_chars is not None:
+            low = max(low, bisect_left(self._starts, self._ends[-1] - self._max_chars))
         middle = self._before[first] + rest / 2
         slack = _EVEN_ENOUGH * self._budget
-        low = bisect_left(self._before, max(middle - slack, self._before[-1] - self._budget + self._overlap))
-        high = min(bisect_right(self._before, middle + slack) - 1, reach)
-        low = max(low, fresh + 1)
-        if low > high or high >= total:
+        low = max(low, bisect_left(self._before, max(middle - slack, self._before[-1] - self._budget + self._overlap)))
+        high = min(high, bisect_right(self._before, middle + slack) - 1)
+        if low > high:
             return None
         return max(range(low, high + 1), key=lambda cut: (self._levels[cut], -abs(self._before[cut] - middle)))
 
-    def _best_cut(self, first: int, fresh: int, reach: int) -> int:
+    def _best_cut(self, first: int, low: int, high: int) -> int:
         start = self._before[first]
         for level, share in _FULL_ENOUGH.items():
-            low = max(bisect_left(self._before, start + share * self._budget), fresh + 1)
-            for cut in range(reach, low - 1, -1):
+            full_enough = bisect_left(self._before, start + share * self._budget)
+            for cut in range(high, max(low, full_enough) - 1, -1):
                 if self._levels[cut] >= level:
                     return cut
-        return reach
+        return high
 
     def _overlap_start(self, first: int, fresh: int) -> int:
         """Return the first unit that the next chunk repeats: at a sentence's start if one is within the overlap."""
