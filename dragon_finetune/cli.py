@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dragon_finetune.errors import DragonFinetuneError
+from dragon_finetune.errors import DragonFinetuneError, SettingsError
+from dragon_finetune.settings import OnOverflow
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -105,6 +106,58 @@ def chunk(
     chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars, overlap_tokens=overlap_tokens)
     records, chunks = chunk_file(source, target, chunker)
     print(f"{records} records -> {chunks} chunks of at most {chunker.max_tokens} tokens: {target}")
+
+
+@app.command()
+def embed(
+    chunks: Annotated[list[Path], typer.Argument(help="JSON lines with `text`, and `chunk_id` if there is one.")],
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder of the shards; what is in it is not done again.")],
+    store: Annotated[str | None, typer.Option(help="Also load a Chroma: a folder, or http://host:port.")] = None,
+    collection: Annotated[str | None, typer.Option(help="The collection of --store to load.")] = None,
+    on_overflow: OnOverflow = "error",
+    precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
+) -> None:
+    """Embed chunk files into Parquet shards; the same command goes on where a killed one stopped."""
+    if (store is None) != (collection is None):
+        raise SettingsError("--store and --collection go together: give both or neither.")
+    from dragon_finetune.embedding.bulk import embed_files
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+
+    embedder = FineTunedEmbedder(model, on_overflow=on_overflow, precision=precision, engine=engine)
+    result = embed_files(chunks, out, embedder)
+    print(f"{result.embedded} texts embedded, {result.already_done} were done already: {out} ({embedder.engine.name})")
+    if store and collection:
+        from dragon_finetune.embedding.loading import load_collection
+
+        print(f"{load_collection(chunks, out, embedder, store, collection)} records in {collection} of {store}")
+
+
+@app.command()
+def doctor(
+    model: Model,
+    store: Annotated[str, typer.Option(help="A Chroma folder, or http://host:port.")] = "vector_stores",
+    collection: Annotated[list[str] | None, typer.Option(help="Look at this one only; may be repeated.")] = None,
+    chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files; may be repeated.")] = None,
+    other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Say whether an index holds this model's vectors: fresh, stale, mixed, misplaced. Exits with 1 unless fresh."""
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+    from dragon_finetune.embedding.staleness import examine
+
+    health = examine(
+        FineTunedEmbedder(model),
+        store,
+        collections=collection or (),
+        chunks=chunks or (),
+        others=other or (),
+        sample=sample,
+    )
+    _print(health.to_dict(), str(health), as_json)
+    raise typer.Exit(0 if health.fresh else 1)
 
 
 @app.command()

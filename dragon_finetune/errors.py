@@ -21,5 +21,9 @@ class ModelError(DragonFinetuneError):
     """A model folder is missing, incomplete, occupied, or not a sentence-transformers model."""
 
 
+class StaleIndexError(DragonFinetuneError):
+    """Stored vectors were made by another encoder than the one that would query them."""
+
+
 class PluginError(DragonFinetuneError):
     """A plugin name is unknown or claimed twice."""

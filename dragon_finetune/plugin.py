@@ -95,6 +95,8 @@ def _embedder(model_path: str, options: ModelOptions) -> FineTunedEmbedder:
     return FineTunedEmbedder(
         model_path,
         precision=options.precision,
+        engine=options.engine,
+        budget=options.budget,
         on_overflow=options.on_overflow,
         device=options.device,
         truncate_dim=options.truncate_dim,

@@ -33,6 +33,8 @@ class ModelOptions(_Layered):
     model_path: str | None = None
     on_overflow: OnOverflow = "error"
     precision: Precision = "auto"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    budget: int | None = None
     device: str | None = None
     truncate_dim: int | None = None
     trust_remote_code: bool = False

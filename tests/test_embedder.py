@@ -1,3 +1,9 @@
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import numpy as np
@@ -18,9 +24,9 @@ def model(request, tiny_models):
     return tiny_models[request.param]
 
 
-@pytest.fixture(scope="module")
-def embedder(model):
-    return FineTunedEmbedder(model, device="cpu")
+@pytest.fixture(scope="module", params=["torch", "openvino"])
+def embedder(model, request):
+    return FineTunedEmbedder(model, device="cpu", engine=request.param, precision="fp32")
 
 
 def reference(model, prompt, texts):
@@ -58,7 +64,7 @@ def test_prompts_are_the_folders_own(embedder, model):
 
 @given(order=st.permutations(range(4)))
 def test_order_is_kept_and_company_does_not_matter(tiny, order):
-    embedder = FineTunedEmbedder(tiny, device="cpu")
+    embedder = FineTunedEmbedder(tiny, device="cpu", precision="fp32")
     alone = np.array([embedder.embed_documents([text])[0] for text in TEXTS])
     together = np.array(embedder.embed_documents([TEXTS[index] for index in order]))
     assert (np.sum(together * alone[list(order)], axis=1) >= 0.99999).all()
@@ -78,7 +84,7 @@ def test_overflow_is_an_error_that_names_the_texts(embedder):
 
 
 def test_split_pools_pieces_by_token_count(model):
-    embedder = FineTunedEmbedder(model, on_overflow="split", device="cpu")
+    embedder = FineTunedEmbedder(model, on_overflow="split", device="cpu", precision="fp32")
     chunks = TokenChunker(embedder.folder).chunk(LONG)
     assert len(chunks) > 1
     pieces = np.array(embedder.embed_documents([chunk.text for chunk in chunks]))
@@ -90,7 +96,7 @@ def test_split_pools_pieces_by_token_count(model):
 
 
 def test_truncate_is_counted_and_said(model):
-    embedder = FineTunedEmbedder(model, on_overflow="truncate", device="cpu")
+    embedder = FineTunedEmbedder(model, on_overflow="truncate", device="cpu", precision="fp32")
     with pytest.warns(UserWarning, match=r"1 of 2 texts cut to 64 tokens; \d+ tokens lost"):
         vectors = embedder.embed_documents([LONG, "short"])
     np.testing.assert_allclose(vectors[0], reference(model, embedder.folder.prompts.document, [LONG])[0], atol=1e-5)
@@ -114,20 +120,20 @@ def test_no_texts_no_vectors(embedder):
 
 
 def test_truncate_dim_is_normalised_again(tiny):
-    full = np.array(FineTunedEmbedder(tiny, device="cpu").embed_query("who"))
-    short = np.array(FineTunedEmbedder(tiny, device="cpu", truncate_dim=16).embed_query("who"))
+    full = np.array(FineTunedEmbedder(tiny, device="cpu", precision="fp32").embed_query("who"))
+    short = np.array(FineTunedEmbedder(tiny, device="cpu", precision="fp32", truncate_dim=16).embed_query("who"))
     np.testing.assert_allclose(short, full[:16] / np.linalg.norm(full[:16]), atol=1e-5)
 
 
 def test_building_is_cheap_and_the_model_is_shared(tiny):
-    first, second = FineTunedEmbedder(tiny, device="cpu"), FineTunedEmbedder(tiny, device="cpu")
+    first, second = (
+        FineTunedEmbedder(tiny, device="cpu", precision="fp32"),
+        FineTunedEmbedder(tiny, device="cpu", precision="fp32"),
+    )
     assert first.model is second.model
 
 
 def test_fingerprint_changes_with_whatever_changes_a_vector(tiny, tmp_path):
-    import json
-    import shutil
-
     copy = shutil.copytree(tiny, tmp_path / "copy")
     mark = FineTunedEmbedder(tiny).fingerprint
     assert FineTunedEmbedder(copy).fingerprint == mark
@@ -141,14 +147,12 @@ def test_fingerprint_changes_with_whatever_changes_a_vector(tiny, tmp_path):
 
 
 def test_test_connection_never_raises(tiny, tmp_path):
-    assert FineTunedEmbedder(tiny, device="cpu").test_connection() is True
+    assert FineTunedEmbedder(tiny, device="cpu", precision="fp32").test_connection() is True
     with pytest.warns(UserWarning, match="No model folder"):
         assert FineTunedEmbedder(tmp_path / "none").test_connection() is False
 
 
 def test_broken_weights_are_named(tiny, tmp_path):
-    import shutil
-
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -159,3 +163,83 @@ def test_broken_weights_are_named(tiny, tmp_path):
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="not finite"):
         FineTunedEmbedder(copy, device="cpu").embed_query("who")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+@pytest.mark.parametrize("engine", ["torch", "openvino", "auto"])
+def test_every_engine_and_precision_agrees_with_fp32(model, engine, precision):
+    exact = FineTunedEmbedder(model, device="cpu", engine="torch", precision="fp32").encode(TEXTS, role="document")
+    other = FineTunedEmbedder(model, device="cpu", engine=engine, precision=precision).encode(TEXTS, role="document")
+    assert ((exact * other).sum(axis=1) >= 0.999).all()
+
+
+def test_openvino_truncates_where_torch_does(model):
+    with pytest.warns(UserWarning, match="cut to 64 tokens"):
+        torch, openvino = (
+            FineTunedEmbedder(model, device="cpu", engine=engine, precision="fp32", on_overflow="truncate").encode(
+                [LONG], role="document"
+            )
+            for engine in ("torch", "openvino")
+        )
+    np.testing.assert_allclose(torch, openvino, atol=1e-5)
+
+
+def test_the_first_vector_of_a_converted_model_needs_neither_torch_nor_sentence_transformers(tiny):
+    expected = FineTunedEmbedder(tiny, device="cpu", engine="openvino", precision="fp32").embed_query("who")
+    code = (
+        "import json, sys; from dragon_finetune import FineTunedEmbedder as E;"
+        f"vector = E({str(tiny)!r}, device='cpu', engine='openvino', precision='fp32').embed_query('who');"
+        "print(json.dumps([vector, sorted({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules))]))"
+    )
+    vector, imported = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    assert imported == []
+    np.testing.assert_allclose(vector, expected, atol=1e-6)
+
+
+def test_a_choice_is_remembered_and_a_broken_one_made_again(tiny, tmp_path):
+    model = shutil.copytree(tiny, tmp_path / "model")
+    name = FineTunedEmbedder(model, device="cpu").engine.name
+    (notes,) = (model / ".dragon_finetune").glob("*/choices.json")
+    assert name in json.loads(notes.read_text(encoding="utf-8")).values()
+    (converted,) = (model / ".dragon_finetune").glob("*/openvino/model.bin")
+    converted.write_bytes(b"cut short")
+    shutil.rmtree(converted.parent / "compiled", ignore_errors=True)
+    with pytest.warns(UserWarning):
+        again = FineTunedEmbedder(model, device="cpu")
+        vectors = again.encode(TEXTS, role="document")
+    exact = FineTunedEmbedder(tiny, device="cpu", precision="fp32").encode(TEXTS, role="document")
+    assert ((vectors * exact).sum(axis=1) >= 0.999).all()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_threads_share_one_embedder(tiny, precision):
+    embedder = FineTunedEmbedder(tiny, device="cpu", precision=precision)
+    expected = {text: embedder.embed_query(text) for text in TEXTS}
+    bulk = threading.Thread(target=lambda: embedder.embed_documents(TEXTS * 200))
+    bulk.start()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(embedder.embed_query, TEXTS * 50))
+    bulk.join()
+    for text, answer in zip(TEXTS * 50, answers, strict=True):
+        np.testing.assert_allclose(answer, expected[text], atol=1e-5 if precision == "fp32" else 2e-2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"precision": "bf61"}, "Did you mean 'bf16'"),
+        ({"engine": "openvion"}, "Did you mean 'openvino'"),
+        ({"engine": "openvino", "precision": "fp16"}, "fp32 or bf16"),
+        ({"engine": "openvino", "device": "cuda"}, "on cuda"),
+    ],
+)
+def test_engines_that_cannot_be_are_refused(tiny, options, words):
+    with pytest.raises(SettingsError, match=words):
+        FineTunedEmbedder(tiny, **options).embed_query("who")
+
+
+def test_budget_and_rows_do_not_change_vectors(tiny):
+    exact = FineTunedEmbedder(tiny, device="cpu", precision="fp32").encode(TEXTS * 5, role="document")
+    for budget, rows in ((1, None), (40, None), (10_000, 3)):
+        embedder = FineTunedEmbedder(tiny, device="cpu", precision="fp32", budget=budget)
+        np.testing.assert_allclose(embedder.encode(TEXTS * 5, role="document", batch_size=rows), exact, atol=1e-5)

@@ -1,20 +1,25 @@
 """The embedder that a host calls. Vectors have unit length and come back in the order of the texts."""
 
-import sys
+import threading
 import time
 import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from tqdm import tqdm
 
+from dragon_finetune.embedding.choice import ENGINES, PRECISIONS, EngineChoice
+from dragon_finetune.embedding.engines import Engine, Vectors
+from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.freshness import warn_if_stale
 from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
 from dragon_finetune.records import check_text
 from dragon_finetune.settings import OnOverflow, suggest
+from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.chunking import TokenChunker
 from dragon_finetune.tokens.counting import TokenCounter
 from dragon_finetune.tokens.folder import ModelFolder, Role
@@ -32,6 +37,12 @@ _PREFIX_ROLES: dict[str, Role | None] = {
     "passage": "document",
 }
 _OFFENDERS_SHOWN = 5
+_WORTH_MEASURING = 50_000  # tokens in one call, below which the measurement of the budget would not pay
+
+
+class _Options(NamedTuple):
+    max_rows: int | None
+    show: bool
 
 
 class FineTunedEmbedder:
@@ -41,16 +52,20 @@ class FineTunedEmbedder:
 
     Args:
         model_path: a trained folder, a hub name, or "embedded".
-        precision: "auto" or "fp32"; both compute in fp32 here.
+        precision: "fp32", "bf16", "fp16", or "auto": the fastest that the hardware has and whose vectors of 32 probe
+            texts have a cosine of at least 0.999 to those of fp32.
         on_overflow: what to do with a text over the model's limit: "error" refuses the whole call and names the
             texts; "split" embeds token-exact pieces and pools them by token count; "truncate" cuts, counts and warns.
         device: a torch device name; default: the best one at hand.
         truncate_dim: keep only the first dimensions of each vector (Matryoshka), then normalise again.
         trust_remote_code: run the model author's code; only with a pinned `revision`.
         revision: the hub revision.
-        store: where the host's Chroma lies. Kept for the freshness check.
+        store: where the host's Chroma lies on disk. Then the first query of this embedder warns (StaleIndexWarning) if
+            the vectors there are not its own; how that is found out: `embedding.freshness`.
         collections: the collections of `store` that matter; empty: all.
         prompts: prompts by role ("query", "document") that replace the folder's own.
+        engine: "torch", "openvino" (CPU only), or "auto".
+        budget: tokens per padded batch; default: what a short measurement finds fastest, remembered per machine.
     """
 
     def __init__(
@@ -66,9 +81,12 @@ class FineTunedEmbedder:
         store: str | None = None,
         collections: Sequence[str] = (),
         prompts: dict[str, str] | None = None,
+        engine: str = "auto",
+        budget: int | None = None,
     ) -> None:
-        if precision not in ("auto", "fp32"):
-            raise SettingsError(f"precision is {precision!r}; this version computes in fp32. Known: auto, fp32.")
+        for name, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+            if value not in known:
+                raise SettingsError(f"{name} is {value!r}. {suggest(value, known)}")
         if on_overflow not in ("error", "split", "truncate"):
             raise SettingsError(
                 f"on_overflow is {on_overflow!r}. {suggest(on_overflow, ('error', 'split', 'truncate'))}"
@@ -78,6 +96,21 @@ class FineTunedEmbedder:
         self.truncate_dim = truncate_dim
         self.store, self.collections = store, tuple(collections)
         self._device, self._trust, self._revision, self._prompts = device, trust_remote_code, revision, prompts
+        self._engine_name, self._precision, self._budget = engine, precision, budget
+        self.options: dict[str, Any] = {
+            "precision": precision,
+            "on_overflow": on_overflow,
+            "device": device,
+            "truncate_dim": truncate_dim,
+            "trust_remote_code": trust_remote_code,
+            "revision": revision,
+            "prompts": prompts,
+            "engine": engine,
+            "budget": budget,
+        }
+        self._engine: Engine | None = None
+        self._opening = threading.Lock()
+        self._checked = False
         self._counters: dict[Role | None, TokenCounter] = {}
 
     @cached_property
@@ -88,8 +121,6 @@ class FineTunedEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that changes a vector (see `embedding.model.fingerprint`)."""
-        from dragon_finetune.embedding.model import fingerprint  # imports torch, which takes seconds
-
         return fingerprint(self.folder, truncate_dim=self.truncate_dim)
 
     @cached_property
@@ -99,12 +130,28 @@ class FineTunedEmbedder:
 
         return cached_model(self.folder, device=self._device, trust_remote_code=self._trust, revision=self._revision)
 
+    @cached_property
+    def _choice(self) -> EngineChoice:
+        return EngineChoice(
+            self.folder,
+            lambda: self.model,
+            engine=self._engine_name,
+            precision=self._precision,
+            device=self._device,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the vectors; `.name` says how ("openvino-bf16"). Opened at the first use."""
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._choice.open()
+            return self._engine
+
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
-        full = self.model.get_embedding_dimension()
-        if full is None:
-            raise ModelError(f"{self.folder.path} does not say its dimension.")
+        full = self.engine.dimension
         return min(full, self.truncate_dim or full)
 
     def embed_chunks(
@@ -132,8 +179,10 @@ class FineTunedEmbedder:
             TokenLimitError: texts exceed the limit and on_overflow is "error"; nothing is embedded.
             SettingsError: an unknown prefix.
         """
+        if self._role(prefix) == "query":
+            self._check_store()
         started = time.perf_counter()
-        vectors, tokens = self._embed(texts, self._role(prefix), batch_size, show_progress)
+        vectors, tokens = self._embed(texts, self._role(prefix), _Options(batch_size, show_progress))
         elapsed = timedelta(seconds=max(time.perf_counter() - started, 1e-6))
         mean = sum(tokens) / len(tokens) if tokens else 0.0
         return vectors.tolist(), mean, max(tokens, default=0), elapsed
@@ -144,13 +193,24 @@ class FineTunedEmbedder:
 
     def embed_query(self, text: str) -> list[float]:
         """Return the unit vector of one query. Raises as `embed_chunks` does."""
+        self._check_store()
         return self.encode([text], role="query")[0].tolist()  # type: ignore[no-any-return]
 
     def encode(
-        self, texts: Sequence[str], *, role: Role | None, batch_size: int = 32, show_progress: bool = False
-    ) -> npt.NDArray[np.float32]:
-        """Return an array (texts, dimension) of float32 unit vectors, in the order of the texts."""
-        return self._embed(texts, role, batch_size, show_progress)[0]
+        self, texts: Sequence[str], *, role: Role | None, batch_size: int | None = None, show_progress: bool = False
+    ) -> Vectors:
+        """Return an array (texts, dimension) of float32 unit vectors, in the order of the texts.
+
+        Args:
+            texts: any number of texts.
+            role: whose prompt goes before them; None: none.
+            batch_size: texts per batch at most; default: as many as the token budget holds.
+            show_progress: show a bar on stderr (never when stderr is no terminal).
+
+        Raises:
+            As `embed_chunks`.
+        """
+        return self._embed(texts, role, _Options(batch_size, show_progress))[0]
 
     def test_connection(self) -> bool:
         """Tell whether the model loads and embeds; never raises. The reason of a failure is warned about."""
@@ -159,6 +219,11 @@ class FineTunedEmbedder:
         except Exception as error:  # the host's contract: a bool, whatever happens
             warnings.warn(f"the embedder does not work: {error}", stacklevel=2)
             return False
+
+    def _check_store(self) -> None:
+        if self.store and not self._checked:
+            self._checked = True
+            warn_if_stale(self.folder, self.fingerprint, self.options, self.store, self.collections)
 
     def _role(self, prefix: str | None) -> Role | None:
         if prefix is None:
@@ -171,9 +236,7 @@ class FineTunedEmbedder:
                 return role
         raise SettingsError(f"prefix is {prefix!r}. {suggest(name, _PREFIX_ROLES)} The prompt comes from the model.")
 
-    def _embed(
-        self, texts: Sequence[str], role: Role | None, batch_size: int, show_progress: bool
-    ) -> tuple[npt.NDArray[np.float32], list[int]]:
+    def _embed(self, texts: Sequence[str], role: Role | None, options: _Options) -> tuple[Vectors, list[int]]:
         if isinstance(texts, str):
             raise DataError("texts is one string; give a list of strings.")
         texts = [check_text(text, f"text {index}") for index, text in enumerate(texts)]
@@ -186,14 +249,14 @@ class FineTunedEmbedder:
             lost = sum(tokens[index] - (limit or 0) for index in over)
             warnings.warn(f"{len(over)} of {len(texts)} texts cut to {limit} tokens; {lost} tokens lost.", stacklevel=4)
         if over and self.on_overflow == "split":
-            vectors = self._embed_split(texts, over, role, batch_size, show_progress)
+            vectors = self._embed_split(texts, tokens, over, role, options)
         else:
-            vectors = self._forward(texts, role, batch_size, show_progress)
-        return _checked(vectors, texts), tokens
+            vectors = self._forward(texts, tokens, role, options)
+        return _sound(vectors, texts), tokens
 
     def _counter(self, role: Role | None) -> TokenCounter:
         if role not in self._counters:
-            self._counters[role] = TokenCounter(self.model.tokenizer, prompt=role, prompts=self.folder.prompts)
+            self._counters[role] = TokenCounter(self.engine.tokenizer, prompt=role, prompts=self.folder.prompts)
         return self._counters[role]
 
     def _too_long(self, texts: Sequence[str], tokens: list[int], over: list[int]) -> TokenLimitError:
@@ -205,41 +268,52 @@ class FineTunedEmbedder:
         )
 
     def _embed_split(
-        self, texts: Sequence[str], over: list[int], role: Role | None, batch_size: int, show_progress: bool
-    ) -> npt.NDArray[np.float32]:
+        self, texts: Sequence[str], tokens: list[int], over: list[int], role: Role | None, options: _Options
+    ) -> Vectors:
         chunker = TokenChunker(self._counter(role), max_tokens=self.folder.limit)
         too_long = set(over)
         owners: list[int] = []
-        pieces: list[str] = []
-        weights: list[float] = []
+        pieces: list[tuple[str, int]] = []
         for index, text in enumerate(texts):
-            parts = [(part.text, part.tokens) for part in chunker.chunk(text)] if index in too_long else [(text, 1)]
+            whole = [(text, tokens[index])]
+            parts = [(part.text, part.tokens) for part in chunker.chunk(text)] if index in too_long else whole
             owners += [index] * len(parts)
-            pieces += [part for part, _ in parts]
-            weights += [tokens for _, tokens in parts]
-        vectors = self._forward(pieces, role, batch_size, show_progress)
+            pieces += parts
+        lengths = [count for _, count in pieces]
+        vectors = self._forward([text for text, _ in pieces], lengths, role, options)
         pooled = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
-        np.add.at(pooled, owners, vectors * np.asarray(weights, dtype=np.float32)[:, None])
-        pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
-        return pooled
+        np.add.at(pooled, owners, vectors * np.asarray(lengths, dtype=np.float32)[:, None])
+        return _unit(pooled)
 
-    def _forward(
-        self, texts: Sequence[str], role: Role | None, batch_size: int, show_progress: bool
-    ) -> npt.NDArray[np.float32]:
-        if not texts:
-            return np.zeros((0, self.dimension), dtype=np.float32)
-        vectors: Any = self.model.encode(
-            list(texts),
-            prompt=self.folder.prompts.of(role),
-            batch_size=batch_size,
-            show_progress_bar=show_progress and sys.stderr.isatty(),
-            normalize_embeddings=True,
-            truncate_dim=self.truncate_dim,
-        )
-        return np.asarray(vectors, dtype=np.float32)
+    def _forward(self, texts: Sequence[str], tokens: Sequence[int], role: Role | None, options: _Options) -> Vectors:
+        """Return unit vectors of texts within the limit (or to be cut to it), in order."""
+        engine = self.engine
+        limit = self.folder.limit
+        lengths = [min(count, limit or count) for count in tokens]
+        vectors = np.empty((len(texts), engine.dimension), dtype=np.float32)
+        batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
+        with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
+            for batch in batcher.batches(lengths):
+                rows = list(batch)
+                vectors[rows] = engine.embed([texts[row] for row in rows], self.folder.prompts.of(role))
+                bar.update(sum(lengths[row] for row in rows))
+        return _unit(vectors[:, : self.truncate_dim]) if self.truncate_dim else vectors
+
+    def _batch_budget(self, engine: Engine, tokens: int) -> int:
+        if self._budget is not None:
+            return self._budget
+        worth_it = tokens >= _WORTH_MEASURING
+        return self._choice.budget(engine) if worth_it else self._choice.default_budget(engine)
 
 
-def _checked(vectors: npt.NDArray[np.float32], texts: Sequence[str]) -> npt.NDArray[np.float32]:
+def _unit(vectors: Vectors) -> Vectors:
+    # A vector of length zero stays one: the check that follows names its text.
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return unit
+
+
+def _sound(vectors: Vectors, texts: Sequence[str]) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1)
     bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
     if bad.size:

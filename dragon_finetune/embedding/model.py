@@ -1,23 +1,19 @@
-"""Loading a sentence-transformers folder, saving one, and the fingerprint of everything that changes a vector."""
+"""Loading a sentence-transformers folder."""
 
-import hashlib
-import json
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
+from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.errors import ModelError
-from dragon_finetune.tokens.folder import CARD, ModelFolder
+from dragon_finetune.tokens.folder import ModelFolder
 
-# Files of a model folder that no vector depends on.
-_BESIDE_THE_POINT = {CARD, "README.md", "config_sentence_transformers.json", ".gitattributes", "data_config.json"}
 _LOADED: dict[tuple[str, ...], SentenceTransformer] = {}
 _LOADING = threading.Lock()
 
@@ -81,27 +77,3 @@ def library_bars_quiet() -> Iterator[None]:
     finally:
         if hide:
             bars.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:
-    """Return a hash (32 hex digits, BLAKE2b) of everything that changes a vector.
-
-    That is: weights, tokenizer, pooling and the other module settings as they lie in the folder, the prompts, the
-    limit, the dimension. Vectors are always normalised here, so that needs no entry.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    inputs = {"prompts": vars(folder.prompts), "limit": folder.limit, "truncate_dim": truncate_dim}
-    digest.update(json.dumps(inputs, sort_keys=True).encode())
-    for file in _model_files(folder.path):
-        digest.update(file.relative_to(folder.path).as_posix().encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "blake2b").digest())
-    return digest.hexdigest()
-
-
-def _model_files(path: Path) -> Iterator[Path]:
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if file.is_file() and not hidden and inside.as_posix() not in _BESIDE_THE_POINT:
-            yield file

@@ -188,7 +188,8 @@ def check_complete(path: Path) -> None:
         raise ModelError(
             f"{path} has no tokenizer (none of {', '.join(_TOKENIZER_FILES)}). Copy it from the base model."
         )
-    weights = [file for pattern in ("*.safetensors", "*.bin") for file in path.rglob(pattern)]
+    files = [file for pattern in ("*.safetensors", "*.bin") for file in path.rglob(pattern)]
+    weights = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
     if not weights:
         raise ModelError(f"{path} is half-written: it has no weights (*.safetensors). Train or copy it again.")
     for file in weights:

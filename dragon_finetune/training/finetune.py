@@ -15,7 +15,8 @@ from sentence_transformers.base.sampler import BatchSamplers
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 from transformers import PrinterCallback, TrainerCallback
 
-from dragon_finetune.embedding.model import fingerprint, library_bars_quiet, load_model
+from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.model import library_bars_quiet, load_model
 from dragon_finetune.errors import DataError
 from dragon_finetune.records import Pair, write_text
 from dragon_finetune.tokens.audit import TokenAudit, audit_tokens

@@ -1,0 +1,198 @@
+"""Which engine embeds: the fastest that this machine has and that agrees with fp32 on probe texts."""
+
+import importlib.util
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+
+from dragon_finetune.embedding.cache import cache_folder, recall, remember
+from dragon_finetune.embedding.engines import Engine, OpenVinoEngine, TorchEngine, Vectors, convert
+from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.errors import DragonFinetuneError, SettingsError
+from dragon_finetune.settings import suggest
+from dragon_finetune.tokens.folder import ModelFolder
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENGINES = ("auto", "torch", "openvino")
+_MIN_COSINE = 0.999
+_BUDGETS = {"cpu": (512, 1024, 2048, 4096), "accelerator": (8192, 16384, 32768, 65536)}
+_DEFAULT_BUDGET = {"cpu": 1024, "accelerator": 16384}
+_PROBES = [
+    "Who keeps the ledger?",
+    "The tide went out on the ninth of March, and nobody in the town had been told.",
+    "“Where,” she asked, “is the bell?” — «Où est la cloche?» — 3.50 marks, e.g. No. 5.",
+    "A general embedding model has never seen the word Tarrowin, nor skeining, nor ulm; it makes do with pieces.",
+]
+
+
+class EngineChoice:
+    """Chooses and holds the engine of one model.
+
+    Args:
+        folder: the model.
+        load: returns the torch model; called only where it is needed.
+        engine: "auto", "torch" or "openvino".
+        precision: "auto", "fp32", "bf16" or "fp16". Anything but auto is taken at its word, unchecked.
+        device: a torch device name, or None for the best at hand. OpenVINO runs on the CPU only.
+
+    Raises:
+        SettingsError: an unknown name, or a combination that can't be.
+    """
+
+    def __init__(
+        self, folder: ModelFolder, load: "Callable[[], object]", *, engine: str, precision: str, device: str | None
+    ) -> None:
+        for name, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+            if value not in known:
+                raise SettingsError(f"{name} is {value!r}. {suggest(value, known)}")
+        if engine == "openvino" and (precision == "fp16" or (device or "cpu") != "cpu"):
+            raise SettingsError(f"OpenVINO runs here on the CPU in fp32 or bf16, not in {precision} on {device}.")
+        if engine == "openvino" and not _has_openvino():
+            raise SettingsError('engine is openvino: pip install "dragon-finetune[openvino]".')
+        self._folder, self._load_model = folder, load
+        self._engine, self._precision, self._device = engine, precision, device
+        self._cache = cache_folder(folder, fingerprint(folder))
+        self._key = "|".join(
+            (engine, precision, device or "auto", platform.machine(), _openvino_version(), str(_has_nvidia()))
+        )
+
+    def open(self) -> Engine:
+        """Return the engine: the one remembered for this machine, or the first candidate that agrees with fp32."""
+        remembered = recall(self._cache, f"engine {self._key}")
+        if remembered:
+            try:
+                return self._build(remembered)
+            except (DragonFinetuneError, RuntimeError, OSError) as error:
+                warnings.warn(
+                    f"the remembered engine {remembered} no longer works ({error}); choosing again.", stacklevel=2
+                )
+        engine = self._choose()
+        remember(self._cache, f"engine {self._key}", engine.name)
+        return engine
+
+    def budget(self, engine: Engine) -> int:
+        """Return the tokens per padded batch at which `engine` was fastest here, measured once and remembered."""
+        key = f"budget {engine.name} {self._key}"
+        known = recall(self._cache, key)
+        if not known:
+            known = _fastest_budget(engine, _BUDGETS[self._kind(engine)], self._folder.limit)
+            remember(self._cache, key, known)
+        return int(known)
+
+    def default_budget(self, engine: Engine) -> int:
+        """Return the budget for calls that are too short to be worth measuring."""
+        return int(recall(self._cache, f"budget {engine.name} {self._key}") or _DEFAULT_BUDGET[self._kind(engine)])
+
+    def _kind(self, engine: Engine) -> str:
+        return "cpu" if engine.name.startswith("openvino") or self._torch_device() == "cpu" else "accelerator"
+
+    def _torch_device(self) -> str:
+        return str(self._load_model().device.type)  # type: ignore[attr-defined]
+
+    def _choose(self) -> Engine:
+        candidates = self._candidates()
+        if len(candidates) == 1:
+            return self._build(candidates[0])
+        reference: Vectors | None = None
+        for name in candidates:
+            if name == candidates[-1]:
+                break
+            try:
+                engine = self._build(name)
+                reference = self._reference() if reference is None else reference
+                cosine = float((engine.embed(probes(), "") * reference).sum(axis=1).min())
+            except Exception as error:  # whatever a converter or a kernel raises, torch in fp32 still works
+                warnings.warn(f"{name} does not work with {self._folder.path.name}: {error}", stacklevel=3)
+                continue
+            if cosine >= _MIN_COSINE:
+                return engine
+            warnings.warn(f"{name} reaches cosine {cosine:.5f} to fp32 only; stepping back from it.", stacklevel=3)
+        return self._build(candidates[-1])
+
+    def _reference(self) -> Vectors:
+        return TorchEngine(self._load_model(), "fp32").embed(probes(), "")  # type: ignore[arg-type]
+
+    def _candidates(self) -> list[str]:
+        """Return engine names, the fastest first; the last needs no check."""
+        if self._precision != "auto" and self._engine != "auto":
+            return [f"{self._engine}-{self._precision}"]
+        on_cpu = (self._device or "cpu") == "cpu" and not (self._device is None and _has_accelerator())
+        precisions = [self._precision] if self._precision != "auto" else _fast_precisions(on_cpu)
+        openvino = on_cpu and self._engine != "torch" and _has_openvino()
+        names = [f"openvino-{precision}" for precision in precisions if openvino and precision != "fp16"]
+        if self._engine == "openvino":
+            return names
+        return names + [f"torch-{precision}" for precision in precisions if not (names and precision == "bf16")]
+
+    def _build(self, name: str) -> Engine:
+        kind, precision = name.split("-")
+        if kind == "torch":
+            return TorchEngine(self._load_model(), precision)  # type: ignore[arg-type]
+        target = self._cache / "openvino"
+        if not (target / "model.xml").is_file():
+            convert(self._load_model(), target)  # type: ignore[arg-type]
+        return OpenVinoEngine(target, precision)
+
+
+def probes() -> list[str]:
+    """Return the 32 texts on which an engine must agree with fp32: short and long, plain and odd."""
+    return [" ".join(_PROBES[(row + step) % len(_PROBES)] for step in range(1 + row // 4)) for row in range(32)]
+
+
+def _fast_precisions(on_cpu: bool) -> list[str]:
+    if on_cpu:
+        return ["bf16", "fp32"] if _cpu_has_bf16() else ["fp32"]
+    import torch
+
+    if torch.cuda.is_available():
+        return ["bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16", "fp32"]
+    return ["fp32"]
+
+
+def _fastest_budget(engine: Engine, budgets: Sequence[int], limit: int | None) -> int:
+    tokens = min(128, limit or 128)
+    text = "tide " * (tokens - 2)
+    speeds = {}
+    for budget in budgets:
+        batch = [text] * max(1, budget // tokens)
+        engine.embed(batch, "")  # kernels are built at the first sight of a shape
+        started = time.perf_counter()
+        engine.embed(batch, "")
+        speeds[budget] = len(batch) / (time.perf_counter() - started)
+    return max(speeds, key=lambda budget: speeds[budget])
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _openvino_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _has_nvidia() -> bool:
+    return shutil.which("nvidia-smi") is not None
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _cpu_has_bf16() -> bool:
+    if _has_openvino():
+        import openvino
+
+        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

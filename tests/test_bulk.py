@@ -1,0 +1,184 @@
+"""Bulk embedding: shards that survive kills, full disks and changed inputs; and into Chroma."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CORPUS
+
+from dragon_finetune import FineTunedEmbedder
+from dragon_finetune.embedding.bulk import VectorStore, embed_files, read_chunks
+from dragon_finetune.errors import DataError, StaleIndexError, TokenLimitError
+
+KILLS = int(os.environ.get("KILLS", "4"))
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny):
+    return FineTunedEmbedder(tiny, device="cpu", precision="fp32", on_overflow="split")
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr("dragon_finetune.embedding.bulk._SHARD_ROWS", 10)
+
+
+def write_chunks(path: Path, count: int) -> Path:
+    rows = [{"chunk_id": f"c{n}", "text": f"{n}. {CORPUS[n % 4]}", "tags": ["a", n], "order": n} for n in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def all_vectors(out, embedder, file):
+    store = VectorStore(out, embedder.fingerprint)
+    return np.stack([store.vector(chunk.key) for chunk in read_chunks([file])])
+
+
+def test_every_text_gets_its_own_vector_and_nothing_is_done_twice(tmp_path, embedder, small_shards):
+    file = write_chunks(tmp_path / "a.jsonl", 35)
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 35
+    expected = embedder.encode([chunk.text for chunk in read_chunks([file])], role="document")
+    np.testing.assert_allclose(all_vectors(tmp_path / "out", embedder, file), expected, atol=1e-5)
+    again = embed_files([file, file], tmp_path / "out", embedder)
+    assert (again.embedded, again.already_done) == (0, 35)
+
+
+def test_only_a_changed_chunk_is_redone_and_another_model_starts_anew(tmp_path, embedder, tiny_models, small_shards):
+    file = write_chunks(tmp_path / "a.jsonl", 25)
+    embed_files([file], tmp_path / "out", embedder)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines[7] = json.dumps({"text": "changed"})
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 1
+    other = FineTunedEmbedder(tiny_models["unigram"], device="cpu", precision="fp32", on_overflow="split")
+    assert embed_files([file], tmp_path / "out", other).embedded == 25
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 0
+
+
+def test_a_bad_line_is_refused_before_work_starts(tmp_path, tiny, small_shards):
+    file = write_chunks(tmp_path / "a.jsonl", 25)
+    with file.open("a", encoding="utf-8") as out:
+        out.write('{"text": ""}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl, line 26"):
+        embed_files([file], tmp_path / "out", FineTunedEmbedder(tiny, device="cpu"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_text_over_the_limit_is_named(tmp_path, tiny):
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps({"text": "long " * 500}) + "\n", encoding="utf-8")
+    with pytest.raises(TokenLimitError, match="1 of 1 texts"):
+        embed_files([file], tmp_path / "out", FineTunedEmbedder(tiny, device="cpu"))
+
+
+def test_a_shard_cut_short_is_named_and_the_others_stay(tmp_path, embedder, small_shards):
+    file = write_chunks(tmp_path / "a.jsonl", 30)
+    embed_files([file], tmp_path / "out", embedder)
+    shards = sorted((tmp_path / "out").rglob("*.parquet"))
+    whole = {shard: shard.read_bytes() for shard in shards}
+    shards[1].write_bytes(whole[shards[1]][:100])
+    with pytest.raises(DataError, match=r"000001\.parquet can't be read .* Delete it"):
+        embed_files([file], tmp_path / "out", embedder)
+    shards[1].unlink()
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 10
+    assert {shard: shard.read_bytes() for shard in shards if shard != shards[1]} == {
+        shard: data for shard, data in whole.items() if shard != shards[1]
+    }
+
+
+def test_a_full_disk_is_said_and_costs_nothing_done(tmp_path, tiny, embedder):
+    file = write_chunks(tmp_path / "a.jsonl", 40)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "import dragon_finetune.embedding.bulk as bulk; bulk._SHARD_ROWS = 10;"
+        "from dragon_finetune import FineTunedEmbedder as E;"
+        f"e = E({str(tiny)!r}, device='cpu', precision='fp32', on_overflow='split'); e.embed_query('x');"
+        f"write = bulk.VectorStore.add\n"
+        "def add(self, keys, vectors):\n"
+        "    if len(self) == 20: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "    write(self, keys, vectors)\n"
+        "bulk.VectorStore.add = add\n"
+        f"bulk.embed_files([{str(file)!r}], {str(tmp_path / 'out')!r}, e)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "can't be written" in done.stderr, done.stderr
+    assert len(VectorStore(tmp_path / "out", embedder.fingerprint)) == 20
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 20
+
+
+def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(tmp_path, tiny, cli):
+    file = write_chunks(tmp_path / "a.jsonl", 30_000)
+    command = [Path(sys.executable).with_name("dragon-finetune"), "embed", file, "-m", tiny, "--on-overflow", "split"]
+    started = time.perf_counter()
+    subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    seconds = time.perf_counter() - started
+    dice = random.Random(4)
+    killed = 0
+    while killed < KILLS:
+        process = subprocess.Popen(
+            [*command, "--out", tmp_path / "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(dice.uniform(0.2, 0.6) * seconds)
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, "--out", tmp_path / "killed"], check=True, capture_output=True)
+    whole, again = (
+        {file.relative_to(out): file.read_bytes() for file in sorted(out.rglob("*.parquet"))}
+        for out in (tmp_path / "whole", tmp_path / "killed")
+    )
+    assert len(whole) > 3
+    assert again == whole
+
+
+def test_command_loads_a_collection_that_knows_its_encoder(tmp_path, cli, tiny, tiny_models):
+    import chromadb
+
+    from dragon_finetune.embedding.chroma import open_client, open_collection
+
+    file = write_chunks(tmp_path / "a.jsonl", 30)
+    options = ("--on-overflow", "split", "--precision", "fp32", "--out", "out", "--store", "store")
+    done = cli("embed", file, "-m", tiny, *options, "--collection", "books")
+    assert "30 records in books of store" in done.stdout, done.stderr
+    embedder = FineTunedEmbedder(tiny, precision="fp32", on_overflow="split")
+    collection = open_collection(open_client(tmp_path / "store"), "books", embedder)
+    assert isinstance(collection, chromadb.Collection)
+    found = collection.query(query_texts=["3. Ein Schiff"], n_results=1)
+    assert found["distances"][0][0] < 1
+    assert collection.get("c7")["metadatas"] == [{"chunk_id": "c7", "tags": '["a", 7]', "order": 7}]
+    assert collection.configuration_json["hnsw"]["space"] == "cosine"
+    with pytest.raises(StaleIndexError, match="another encoder"):
+        open_collection(open_client(tmp_path / "store"), "books", FineTunedEmbedder(tiny_models["unigram"]))
+    refused = cli("embed", file, "-m", tiny_models["unigram"], *options, "--collection", "books")
+    assert refused.returncode == 2
+    assert "another encoder" in refused.stderr
+
+
+def test_a_collection_of_unknown_origin_is_not_opened(tmp_path, embedder):
+    from dragon_finetune.embedding.chroma import open_client, open_collection
+
+    client = open_client(tmp_path / "store")
+    client.create_collection("old", embedding_function=None).add(ids=["1"], embeddings=[[0.0] * 32], documents=["x"])
+    with pytest.raises(StaleIndexError, match="does not say which encoder"):
+        open_collection(client, "old", embedder)
+
+
+def test_a_retrained_model_in_the_same_folder_is_not_taken_for_the_old(tmp_path, tiny, tiny_models):
+    import shutil
+
+    from dragon_finetune.embedding.chroma import FineTunedEmbeddingFunction, embedding_function
+
+    model = shutil.copytree(tiny, tmp_path / "model")
+    config = embedding_function(FineTunedEmbedder(model)).get_config()
+    FineTunedEmbeddingFunction.build_from_config(config)
+    shutil.rmtree(model)
+    shutil.copytree(tiny_models["unigram"], model)
+    with pytest.raises(StaleIndexError):
+        FineTunedEmbeddingFunction.build_from_config(config)
