@@ -131,9 +131,14 @@ class EngineChoice:
         if kind == "torch":
             return TorchEngine(self._load_model(), precision)  # type: ignore[arg-type]
         target = self._cache / "openvino"
-        if not (target / "model.xml").is_file():
-            convert(self._load_model(), target)  # type: ignore[arg-type]
-        return OpenVinoEngine(target, precision)
+        if (target / "model.xml").is_file():
+            try:
+                return OpenVinoEngine(target, precision).open()
+            except RuntimeError as error:
+                warnings.warn(f"the converted model in {target} is damaged and made anew: {error}", stacklevel=3)
+                shutil.rmtree(target)
+        convert(self._load_model(), target)  # type: ignore[arg-type]
+        return OpenVinoEngine(target, precision).open()
 
 
 def probes() -> list[str]:

@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -113,6 +114,11 @@ class OpenVinoEngine:
         }
         return openvino.Core().compile_model(str(self._path / "model.xml"), "CPU", hints)
 
+    def open(self) -> "OpenVinoEngine":
+        """Compile the model now; raises RuntimeError if its files are damaged."""
+        assert self._compiled
+        return self
+
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
@@ -171,7 +177,9 @@ def _write_openvino(model: "SentenceTransformer", folder: Path) -> None:
             return torch.nn.functional.normalize(vectors, dim=1)
 
     example = {"input_ids": torch.ones((2, 9), dtype=torch.int64), "attention_mask": torch.ones((2, 9)).long()}
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        # OpenVINO traces with torch.jit, which torch calls deprecated, and tracing warns of every branch it takes.
+        warnings.simplefilter("ignore")
         graph = openvino.convert_model(Graph().eval(), example_input=example)
     for port in graph.inputs:
         port.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
