@@ -1,47 +1,150 @@
-"""Retrieval on held-back pairs: one figure before and after training."""
+"""Retrieval on held-back pairs: bounded in cost, the same before, during and after training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from dragon_finetune.embedding.engines import TorchEngine, Vectors
 from dragon_finetune.records import Pair
-from dragon_finetune.tokens.folder import Prompts
+from dragon_finetune.tokens.batching import TokenBatcher
+from dragon_finetune.tokens.counting import TokenCounter
+from dragon_finetune.tokens.folder import ModelFolder, Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+_BUDGET = 2048
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one look at the held-back pairs gave.
+
+    Attributes:
+        ndcg: nDCG@10 of each query, 0 to 1, float64.
+        spread: mean cosine between different passages; near 1 when all vectors point one way.
+    """
+
+    ndcg: Scores
+    spread: float
+
+    @property
+    def mean(self) -> float:
+        """Mean nDCG@10 over the queries."""
+        return float(self.ndcg.mean())
+
 
 class Validation:
-    """nDCG@10 of the held-back queries over all positives and negatives of the pairs as corpus.
+    """nDCG@10 of held-back queries over a corpus of all pairs' passages, both capped.
+
+    The cap on the corpus keeps every right passage and, of the others, those that the untrained model takes for the
+    nearest: hard distractors, so that a small corpus is not an easy one.
 
     Args:
         held_back: the pairs whose queries are asked.
         all_pairs: the pairs whose texts make the corpus.
-        prompts: the prompts to embed with.
+        folder: whose prompts and limit count.
+        max_queries, max_corpus: the caps.
+        seed: which queries are asked when there are more.
+        precision: in which the model embeds here.
     """
 
-    def __init__(self, held_back: Sequence[Pair], all_pairs: Sequence[Pair], prompts: Prompts) -> None:
-        self._prompts = prompts
-        texts = dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query")
-        ids = {text: str(number) for number, text in enumerate(texts)}
-        self._corpus: dict[str, Any] = {identity: text for text, identity in ids.items()}
-        queries = {query: str(n) for n, query in enumerate(dict.fromkeys(pair.query for pair in held_back))}
-        self._queries: dict[str, Any] = {identity: query for query, identity in queries.items()}
-        self._relevant: dict[str, set[str]] = {}
+    def __init__(
+        self,
+        held_back: Sequence[Pair],
+        all_pairs: Sequence[Pair],
+        folder: ModelFolder,
+        *,
+        max_queries: int = 500,
+        max_corpus: int = 5000,
+        seed: int = 0,
+        precision: str = "fp32",
+    ) -> None:
+        self._folder, self._precision, self._max_corpus = folder, precision, max_corpus
+        queries = list(dict.fromkeys(pair.query for pair in held_back))
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(queries))[:max_queries])
+        self.queries = [queries[index] for index in chosen.tolist()]
+        right: dict[str, set[str]] = {}
         for pair in held_back:
-            self._relevant.setdefault(queries[pair.query], set()).add(ids[pair.positive])
+            right.setdefault(pair.query, set()).add(pair.positive)
+        self._right = [right[query] for query in self.queries]
+        self._texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
+        self._narrowed = len(self._texts) <= max_corpus
 
-    def ndcg_at_10(self, model: "SentenceTransformer") -> float:
-        """Return nDCG@10 (0 to 1, binary relevance) of `model` by cosine."""
-        from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-
-        # A fresh evaluator per model: it keeps the similarity function of the first it sees.
-        evaluator = InformationRetrievalEvaluator(
-            self._queries,
-            self._corpus,
-            self._relevant,
-            write_csv=False,
-            query_prompt=self._prompts.query,
-            corpus_prompt=self._prompts.document,
-            main_score_function="cosine",
+    def judge(self, model: "SentenceTransformer") -> Judgement:
+        """Return nDCG@10 per query, by cosine; ties go to the earlier passage. The first model judged is the base."""
+        queries = self._embed(model, self.queries, "query")
+        passages = self._embed(model, self._texts, "document")
+        scores = queries @ passages.T
+        if not self._narrowed:
+            kept = self._hardest(scores)
+            self._texts = [self._texts[index] for index in kept]
+            scores, passages, self._narrowed = scores[:, kept], passages[kept], True
+        place = {text: column for column, text in enumerate(self._texts)}
+        ndcg = np.array(
+            [ndcg_at_10(row, [place[text] for text in right]) for row, right in zip(scores, self._right, strict=True)]
         )
-        return float(evaluator(model)["cosine_ndcg@10"])
+        return Judgement(ndcg, _mean_cosine(passages))
+
+    def _hardest(self, scores: Vectors) -> list[int]:
+        right = {text for texts in self._right for text in texts}
+        must = [index for index, text in enumerate(self._texts) if text in right]
+        nearness = scores.max(axis=0)
+        nearness[must] = np.inf
+        return sorted(np.argsort(-nearness, kind="stable")[: max(self._max_corpus, len(must))].tolist())
+
+    def _embed(self, model: "SentenceTransformer", texts: Sequence[str], role: Role) -> Vectors:
+        engine = TorchEngine(model, self._precision)
+        prompt = self._folder.prompts.of(role)
+        counter = TokenCounter(model.tokenizer, prompt=role, prompts=self._folder.prompts)
+        limit = self._folder.limit
+        lengths = [min(count, limit or count) for count in counter.counts(texts)]
+        vectors = np.empty((len(texts), engine.dimension), dtype=np.float32)
+        was_training = model.training
+        model.eval()
+        for batch in TokenBatcher(_BUDGET).batches(lengths):
+            vectors[list(batch)] = engine.embed([texts[index] for index in batch], prompt)
+        model.train(was_training)
+        return vectors
+
+
+def ndcg_at_10(scores: npt.NDArray[Any], right: Sequence[int]) -> float:
+    """Return nDCG@10 with binary relevance (Järvelin & Kekäläinen 2002; gain 1, discount log2(rank + 1)).
+
+    Args:
+        scores: one per passage; higher is nearer. Ties go to the lower index.
+        right: indices of the relevant passages.
+    """
+    top = np.argsort(-scores, kind="stable")[:10]
+    gains = np.isin(top, right) / np.log2(np.arange(2, len(top) + 2))
+    ideal = (1 / np.log2(np.arange(2, min(len(right), 10) + 2))).sum()
+    return float(gains.sum() / ideal)
+
+
+def halves(count: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return two disjoint sets of query indices that together are all: one to choose on, one to confirm on."""
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[: count // 2]), np.sort(order[count // 2 :])
+
+
+def paired_p(better: Scores, worse: Scores, *, seed: int = 0, draws: int = 10_000) -> float:
+    """Return the one-sided p of a paired sign-flip permutation test that `better` is no better than `worse`."""
+    difference = better - worse
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, len(difference)))
+    # The observed one counts as a draw (Davison & Hinkley 1997, 4.2.5), so p is never 0.
+    return float((1 + ((signs * difference).mean(axis=1) >= difference.mean() - 1e-12).sum()) / (draws + 1))
+
+
+def _mean_cosine(vectors: Vectors) -> float:
+    count = len(vectors)
+    if count < 2:
+        return 0.0
+    total = vectors.sum(axis=0, dtype=np.float64)
+    return float((total @ total - count) / (count * (count - 1)))
+
+
+Judge = Callable[["SentenceTransformer"], Judgement]

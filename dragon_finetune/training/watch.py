@@ -1,0 +1,126 @@
+"""What watches a run: validation a few times an epoch with the best weights kept, and signs of divergence or collapse."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from dragon_finetune.records import read_json, write_json
+from dragon_finetune.training.blend import Weights, snapshot
+from dragon_finetune.training.validation import Judge, Judgement
+
+_COLLAPSED = 0.95  # mean cosine between different passages at which vectors point one way
+_DIVERGED = 3  # a loss this many times the first one, at that many logs in a row
+
+
+class ValidationCallback(TrainerCallback):
+    """Judges the model every `steps` steps; keeps the best weights and the curve on disk, where a resumed run finds them.
+
+    Args:
+        judge: judges a model on the held-back queries.
+        base: what it said of the base.
+        work: the run's work folder; `curve.json` and `best.safetensors` go there.
+        steps: steps between two looks.
+        patience: stop after so many looks without a new best; None: never.
+    """
+
+    def __init__(self, judge: Judge, base: Judgement, work: Path, *, steps: int, patience: int | None) -> None:
+        self._judge, self._base, self._work = judge, base, work
+        self._steps, self._patience = max(1, steps), patience
+        self.trouble: str | None = None
+        self.curve: dict[int, float] = {}
+        if self._curve_file.is_file():
+            self.curve = {int(step): score for step, score in read_json(self._curve_file).items()}
+
+    @property
+    def _curve_file(self) -> Path:
+        return self._work / "curve.json"
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best score so far; of equals the first."""
+        return max(self.curve, key=lambda step: (self.curve[step], -step), default=None)
+
+    def best_weights(self) -> Weights | None:
+        """Return the weights of the best step, if there was a look."""
+        file = self._work / "best.safetensors"
+        return load_file(file) if file.is_file() else None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget looks that lie beyond the checkpoint from which the run goes on: they will be taken again."""
+        self.curve = {step: score for step, score in self.curve.items() if step <= state.global_step}
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: SentenceTransformer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Judge the model when it is time to."""
+        due = state.global_step % self._steps == 0 or state.global_step == state.max_steps
+        if not due or model is None or not state.is_world_process_zero:
+            return
+        plain = getattr(model, "module", model)
+        judgement = self._judge(plain)
+        self.curve[state.global_step] = judgement.mean
+        write_json(self._curve_file, self.curve)
+        if self.best_step == state.global_step:
+            draft = self._work / "best.tmp"
+            save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)
+            draft.replace(self._work / "best.safetensors")
+        if judgement.spread > max(_COLLAPSED, self._base.spread + 0.1):
+            self.trouble = (
+                f"collapse at step {state.global_step}: passages have a mean cosine of {judgement.spread:.3f} to each "
+                "other. Lower the learning rate, or give larger batches"
+            )
+            control.should_training_stop = True
+        late = [step for step in self.curve if step > (self.best_step or 0)]
+        if self._patience is not None and len(late) >= self._patience:
+            control.should_training_stop = True
+
+
+class DivergenceCallback(TrainerCallback):
+    """Stops a run whose loss or gradient is no number, or whose loss grows and grows; `.trouble` says so."""
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self._first: float | None = None
+        self._above = 0
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Look at the newest loss and gradient norm."""
+        for name in ("loss", "grad_norm"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(float(value)):
+                self._stop(control, f"{name} is {value} at step {state.global_step}")
+        loss = (logs or {}).get("loss")
+        if loss is None or self.trouble:
+            return
+        self._first = float(loss) if self._first is None else self._first
+        self._above = self._above + 1 if float(loss) > _DIVERGED * self._first else 0
+        if self._above >= _DIVERGED:
+            self._stop(control, f"the loss grew from {self._first:.3f} to {float(loss):.3f} by step {state.global_step}")
+
+    def _stop(self, control: TrainerControl, what: str) -> None:
+        self.trouble = f"divergence: {what}. Lower the learning rate, lengthen the warm-up, or train in fp32"
+        control.should_training_stop = True
+
+
+def memory_peak_gib(device: torch.device) -> float | None:
+    """Return the most memory the device has held for this process, in GiB; None where torch does not count it."""
+    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
