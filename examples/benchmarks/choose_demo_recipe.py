@@ -4,8 +4,8 @@ Every recipe is trained on the same splits (a fifth of the pairs held back, by p
 one with the highest mean nDCG@10 on the held-back pairs wins, among those whose distances cost no more than the base;
 docs/demo-recipe.md records the table it printed.
 
-`cost` is what the host's rubric would take from a question for its distances, 0 to 2, on the held-back queries: 1 if the
-nearest passage is farther than 0.9, and 1 if more than half of the ten nearest are farther than 1.0 (squared L2).
+`cost` is what the host's rubric would take from a held-back query for its distances, 0 to 2: 1 if the nearest passage
+is farther than 0.9, and 1 if more than half of the ten nearest are farther than 1.0 (squared L2).
 
     python examples/benchmarks/choose_demo_recipe.py
 """
