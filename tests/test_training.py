@@ -275,3 +275,8 @@ def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl,
     missing = cli("train", "none.jsonl", "--base-model", model, "--output", "out2")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "none.jsonl does not exist" in missing.stderr
+
+
+def test_matryoshka_dims_beyond_the_model_are_refused(tiny, tmp_path):
+    with pytest.raises(SettingsError, match="has 64, but the model's vectors have 32"):
+        FineTuner(config(tiny, tmp_path / "out", matryoshka_dims=(64,))).train(PAIRS)

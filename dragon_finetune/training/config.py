@@ -21,6 +21,8 @@ class TrainingConfig(BaseModel):
         batch_size: pairs per step and device; each pair's negatives are the other positives of the batch.
         gradient_accumulation_steps: batches per step. Saves memory; adds no negatives.
         max_seq_length: the limit in tokens to train with and to save; default: the base's own.
+        temperature: what cosines are divided by in the ranking loss. Lower asks for less distance between positives and
+            negatives, and so moves the general level of distances less; 0.05 is sentence-transformers' scale of 20.
         query_prompt, document_prompt: prompts to train with and to save; default: the base's own.
         precision: "auto" takes bf16 where the device really has it, else fp16 on CUDA, else fp32. Weights stay fp32.
         matryoshka_dims: prefixes of the vector that are trained as vectors; default: 512, 256, 128, 64 and the full
@@ -47,6 +49,7 @@ class TrainingConfig(BaseModel):
     batch_size: int = Field(default=16, ge=2)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     max_seq_length: int | None = Field(default=None, ge=8)
+    temperature: float = Field(default=0.05, ge=0.001, le=1)
     query_prompt: str | None = None
     document_prompt: str | None = None
     precision: Precision = "auto"

@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import library_bars_quiet, load_model
-from dragon_finetune.errors import DataError
+from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.records import Pair, write_text
 from dragon_finetune.tokens.audit import TokenAudit, audit_tokens
 from dragon_finetune.tokens.folder import ModelFolder
@@ -135,7 +135,7 @@ class FineTuner:
         dataset = to_datasets(training)
         # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
         model.model_card_data.widget = [{"text": "none"}]
-        loss = MultipleNegativesRankingLoss(model)
+        loss = MultipleNegativesRankingLoss(model, scale=1 / self.config.temperature)
         trainer = SentenceTransformerTrainer(
             model=model,
             args=self._arguments(model, folder, output.checkpoints, training),
@@ -185,6 +185,8 @@ def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int] | None) ->
     """Return the dimensions to train as vectors, largest first: the full one and the `wanted` (default 512 to 64)."""
     full = model.get_embedding_dimension()
     assert full is not None
+    if wanted and max(wanted) > full:
+        raise SettingsError(f"matryoshka_dims has {max(wanted)}, but the model's vectors have {full}. Lower it.")
     return [full, *sorted({dim for dim in (_MATRYOSHKA if wanted is None else wanted) if dim < full}, reverse=True)]
 
 
