@@ -1,6 +1,7 @@
 """Every way in which an index can be stale, built for real and found."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -13,14 +14,18 @@ from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.embedding.chroma import open_client
 from dragon_finetune.embedding.staleness import examine
 
-TEXTS = [f"{n}. {CORPUS[n % 4][:40]} {n * 7}" for n in range(300)]
+WORDS = " ".join(CORPUS).split()
+DICE = random.Random(3)
+TEXTS = [" ".join(DICE.sample(WORDS, DICE.randrange(1, 9))) + f" {n}" for n in range(300)]
 
 
 def build(store, texts, vectors, name="books"):
     client = open_client(store)
     collection = client.create_collection(name, embedding_function=None)
     collection.add(
-        ids=[f"books_{n}" for n in range(len(texts))], documents=list(texts), embeddings=[list(v) for v in vectors]
+        ids=[f"books_{n}" for n in range(len(texts))],
+        documents=list(texts),
+        embeddings=[np.asarray(vector) for vector in vectors],
     )
 
 

@@ -18,6 +18,7 @@ from dragon_finetune.tokens.folder import CARD, Role
 # The same text by the same weights: bf16 and other kernels stay above 0.999, another prompt or model far below.
 _SAME = 0.995
 _UNIT = 1e-2
+_MOST = 0.9  # share of agreeing samples from which a model or prompt is taken for the maker
 _NEIGHBOURS = 128  # rows after a record in its file whose text a misplaced vector may belong to
 SAMPLE = 64
 
@@ -174,6 +175,12 @@ def _explain(
     unit: Vectors,
     agree: Any,
 ) -> Finding:
+    for role, prompt in (("query", "the query prompt"), (None, "no prompt")):
+        if _agreement(embedder, records, unit, role).mean() > max(_MOST, agree.mean()):  # type: ignore[arg-type]
+            return Finding("prompts", f"Its documents were embedded with {prompt}: embed it again.")
+    for suspect in suspects:
+        if _made_by(suspect, embedder, records, unit):
+            return Finding("stale", f"Its vectors are those of {suspect}, not {embedder.model_path}: embed it again.")
     wrong = np.flatnonzero(~agree)
     if agree.any():
         first, last = records[int(wrong[0])].id, records[int(wrong[-1])].id
@@ -182,14 +189,6 @@ def _explain(
             f"{len(wrong)} of {len(records)} sampled vectors are not this encoder's, from record {first} to {last}; "
             "the others are. An indexing run changed its model half way: embed it again, whole.",
         )
-    for role, prompt in (("query", "the query prompt"), (None, "no prompt")):
-        if _agreement(embedder, records, unit, role).mean() > 0.9:  # type: ignore[arg-type]
-            return Finding("prompts", f"Its documents were embedded with {prompt}: embed it again.")
-    for suspect in suspects:
-        if _made_by(suspect, embedder, records, unit):
-            return Finding(
-                "stale", f"Its vectors are those of {suspect}, not of {embedder.model_path}: embed it again."
-            )
     owner = _owner_of_misplaced([embedder.model_path, *suspects], embedder, chunks, records, unit)
     if owner:
         return owner
@@ -204,7 +203,7 @@ def _explain(
 def _made_by(suspect: str, embedder: FineTunedEmbedder, records: Sequence[Record], unit: Vectors) -> bool:
     try:
         other = FineTunedEmbedder(suspect, **{**embedder.options, "prompts": None, "on_overflow": "split"})
-        return other.dimension == unit.shape[1] and bool(_agreement(other, records, unit, "document").mean() > 0.9)
+        return other.dimension == unit.shape[1] and bool(_agreement(other, records, unit, "document").mean() > _MOST)
     except DragonFinetuneError:
         return False
 

@@ -11,11 +11,12 @@ from tqdm import tqdm
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.records import check_text, read_jsonl, write_jsonl
 from dragon_finetune.tokens.boundaries import Level, Unit, clauses_and_words, graphemes, sentences
-from dragon_finetune.tokens.counting import TokenCounter
+from dragon_finetune.tokens.counting import TokenCounter, blocks
 from dragon_finetune.tokens.folder import ModelFolder, Role
 from dragon_finetune.tokens.planning import Planner
 
-_BLOCK_CHARS = 1 << 20  # texts are counted together up to this many characters: all cores busy, memory bounded
+# Texts are counted together up to this size: all cores busy, memory bounded.
+_BLOCK_TEXTS, _BLOCK_CHARS = 4096, 1 << 20
 # A unit this many times longer in characters than the budget in tokens is divided before it is counted at all.
 _SURELY_TOO_LONG = 8
 
@@ -89,7 +90,7 @@ class TokenChunker:
     def chunk_many(self, texts: Iterable[str]) -> Iterator[list[Chunk]]:
         """Yield each text's chunks, in order; `texts` may be longer than memory. Raises as `chunk`."""
         checked = (check_text(text, f"text {index}") for index, text in enumerate(texts))
-        for block in _blocks(checked):
+        for block in blocks(checked, _BLOCK_TEXTS, _BLOCK_CHARS):
             yield from self._chunk_block(block)
 
     def chunk_records(self, records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -267,16 +268,3 @@ def _without_contained(chunks: Iterable[Chunk]) -> list[Chunk]:
         if not kept or chunk.end > kept[-1].end:
             kept.append(chunk)
     return kept
-
-
-def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
-    block: list[str] = []
-    size = 0
-    for text in texts:
-        block.append(text)
-        size += len(text)
-        if size >= _BLOCK_CHARS:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block

@@ -1,6 +1,5 @@
 """Exact token counts: what the model will see, special tokens and prompt included, never truncated."""
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ from tokenizers import Tokenizer
 from dragon_finetune.records import check_text
 from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
 
-_BLOCK = 512  # texts per call of the Rust tokenizer: enough to use all cores, little enough to stream
+# One call of the Rust tokenizer: enough to use all cores, little enough to stream (a token costs some 150 bytes there).
+_BLOCK_TEXTS, _BLOCK_CHARS = 512, 1 << 20
 
 
 class TokenCounter:
@@ -65,7 +65,7 @@ class TokenCounter:
             DataError: an item is not a string or is empty; names its position, from 0.
         """
         numbered = ((check_text(text, f"{where} {index}")) for index, text in enumerate(texts))
-        while block := list(itertools.islice(numbered, _BLOCK)):
+        for block in blocks(numbered, _BLOCK_TEXTS, _BLOCK_CHARS):
             yield from self.full_counts(block)
 
     def bare_counts(self, texts: Sequence[str]) -> list[int]:
@@ -88,6 +88,20 @@ class TokenCounter:
             return [len(encoding) for encoding in self._fast.encode_batch_fast(prompted)]
         assert self._slow is not None
         return [len(ids) for ids in self._slow(prompted, truncation=False, verbose=False)["input_ids"]]
+
+
+def blocks(texts: Iterable[str], max_texts: int, max_chars: int) -> Iterator[list[str]]:
+    """Yield the texts in lists that end once they hold so many texts or so many characters."""
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        block.append(text)
+        size += len(text)
+        if len(block) >= max_texts or size >= max_chars:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def _unbounded(tokenizer: Tokenizer) -> Tokenizer:
