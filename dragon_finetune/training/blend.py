@@ -98,9 +98,7 @@ def keep_the_best(
     )
 
 
-def _judge_blend(
-    model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge
-) -> Judgement:
+def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:
     model.load_state_dict(blended(base, tuned, share))
     return judge(model)
 

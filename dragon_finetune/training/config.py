@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.settings import Precision, explain, suggest
 
+CACHED_FROM = 64
+"""Batch size from which gradients are cached: below it, computing every forward pass twice costs more than it saves."""
+
 
 class TrainingConfig(BaseModel):
     """Settings of a training run; frozen.
@@ -18,8 +21,13 @@ class TrainingConfig(BaseModel):
         epochs: passes over the training pairs.
         learning_rate: peak of a linear schedule.
         warmup: below 1 the share of steps, else the number of steps, over which the rate rises.
-        batch_size: pairs per step and device; each pair's negatives are the other positives of the batch.
+        batch_size: pairs per step and device; each pair's negatives are the other positives of the batch. From
+            `CACHED_FROM` on, gradients are cached (CachedMultipleNegativesRankingLoss), so that memory depends on
+            `slice_tokens` and no longer on the batch.
+        slice_tokens: padded tokens that go through the model at once; a batch is sorted by length and cut into such
+            slices, so next to no padding is computed. Default: 4096 on a CPU, 32768 elsewhere.
         gradient_accumulation_steps: batches per step. Saves memory; adds no negatives.
+        gradient_checkpointing: compute activations twice instead of keeping them.
         max_seq_length: the limit in tokens to train with and to save; default: the base's own.
         temperature: what cosines are divided by in the ranking loss. Lower asks for less distance between positives and
             negatives, and so moves the general level of distances less; 0.05 is sentence-transformers' scale of 20.
@@ -27,7 +35,13 @@ class TrainingConfig(BaseModel):
         precision: "auto" takes bf16 where the device really has it, else fp16 on CUDA, else fp32. Weights stay fp32.
         matryoshka_dims: prefixes of the vector that are trained as vectors; default: 512, 256, 128, 64 and the full
             dimension as far as the model has them; (): the full dimension alone.
-        validation_share: share of pairs held back, by group, for the before-and-after score; 0: none.
+        validation_share: share of pairs held back, by group, to judge the model on; 0: none.
+        validations_per_epoch: how often it is judged; the weights of the best look are what is kept of the run.
+        patience: stop after so many looks without a new best; None: never.
+        max_validation_queries, max_validation_corpus: caps of one look; of the passages those that the base takes for
+            the nearest are kept.
+        general_pairs: a file of pairs from outside the domain, mixed in against forgetting; never validated on.
+        general_share: share of the training pairs that they make up at most.
         on_overflow: "error" refuses texts over the limit, "truncate" cuts them off.
         save_steps: steps between checkpoints (or a share of all, below 1), of which `save_total_limit` are kept.
         max_steps: stop after so many steps; default: after `epochs`.
@@ -47,7 +61,9 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(default=2e-5, gt=0, le=1e-2)
     warmup: float = Field(default=0.1, ge=0)
     batch_size: int = Field(default=16, ge=2)
+    slice_tokens: int | None = Field(default=None, ge=64)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
+    gradient_checkpointing: bool = False
     max_seq_length: int | None = Field(default=None, ge=8)
     temperature: float = Field(default=0.05, ge=0.001, le=1)
     query_prompt: str | None = None
@@ -55,6 +71,12 @@ class TrainingConfig(BaseModel):
     precision: Precision = "auto"
     matryoshka_dims: tuple[int, ...] | None = None
     validation_share: float = Field(default=0.1, ge=0, le=0.5)
+    validations_per_epoch: int = Field(default=2, ge=1)
+    patience: int | None = Field(default=4, ge=1)
+    max_validation_queries: int = Field(default=500, ge=1)
+    max_validation_corpus: int = Field(default=5000, ge=10)
+    general_pairs: Path | None = None
+    general_share: float = Field(default=0.2, gt=0, lt=1)
     on_overflow: Literal["error", "truncate"] = "error"
     save_steps: float = Field(default=100, gt=0)
     save_total_limit: int = Field(default=3, ge=1)
@@ -94,25 +116,34 @@ class TrainingResult(BaseModel):
 
     Attributes:
         path: the model folder, complete.
-        kept: "tuned", or "base" when the tuned model scored below the base on the held-back pairs.
+        kept: "tuned", "blend 0.75" (the share of the tuned weights), or "base" when no other was confirmed to be at
+            least as good as the base on held-back queries.
         final_loss: mean training loss over the run.
         log_history: everything the Trainer logged.
         seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it.
-        validation: nDCG@10 of "base" and "tuned" on the held-back pairs, 0 to 1; empty without validation.
-        pairs: numbers of "training" and "validation" pairs.
+        validation: nDCG@10 of "base", "tuned" and "kept" on the held-back queries, 0 to 1; empty without validation.
+        verdict: how the kept weights were chosen and confirmed (see `training.blend.Verdict`).
+        curve: nDCG@10 at each look, by step.
+        trouble: why the run was stopped before its time, and what to change; None if it was not.
+        dropped: pairs and negatives left out before training, by reason.
+        pairs: numbers of "training", "validation" and "general" pairs.
         fingerprint: hash of everything that changes a vector of the folder.
     """
 
     model_config = ConfigDict(frozen=True)
 
     path: Path
-    kept: Literal["tuned", "base"]
+    kept: str
     final_loss: float | None
     seconds: float
     steps: int
     examples_per_second: float
     tokens_per_second: float | None
     validation: dict[str, float]
+    verdict: dict[str, Any] = {}
+    curve: dict[int, float] = {}
+    trouble: str | None = None
+    dropped: dict[str, int] = {}
     pairs: dict[str, int]
     fingerprint: str
     log_history: list[dict[str, Any]] = Field(repr=False)
@@ -120,10 +151,16 @@ class TrainingResult(BaseModel):
     def __str__(self) -> str:
         scores = ", ".join(f"{name} {score:.4f}" for name, score in self.validation.items())
         loss = "-" if self.final_loss is None else f"{self.final_loss:.4f}"
-        return (
-            f"kept: {self.kept}\n"
-            f"model: {self.path}\n"
-            f"validation nDCG@10 ({self.pairs['validation']} pairs): {scores or 'none held back'}\n"
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
+        lines = [f"kept: {self.kept}", f"model: {self.path}"]
+        lines += [f"stopped: {self.trouble}"] if self.trouble else []
+        lines += [f"validation nDCG@10 ({self.pairs['validation']} pairs): {scores or 'none held back'}"]
+        if self.verdict:
+            gain, p = self.verdict["confirmed_on"], self.verdict["p"]
+            lines += [f"gain over the base on the half that did not choose: {gain:+.4f} (one-sided p {p:.3f})"]
+        lines += [f"left out: {left_out}"] if left_out else []
+        lines += [
             f"loss {loss} after {self.steps} steps, {self.pairs['training']} pairs, {self.seconds:.1f} s, "
             f"{self.examples_per_second:.1f} pairs/s"
-        )
+        ]
+        return "\n".join(lines)

@@ -6,28 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.base.sampler import BatchSamplers
-from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
-from transformers import PrinterCallback, TrainerCallback
+from sentence_transformers import SentenceTransformer
+from transformers import TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import library_bars_quiet, load_model
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.errors import DataError
 from dragon_finetune.records import Pair, write_text
 from dragon_finetune.tokens.audit import TokenAudit, audit_tokens
 from dragon_finetune.tokens.folder import ModelFolder
-from dragon_finetune.training.callbacks import BarCallback, FinalStats, FinalStatsCallback
+from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
+from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.config import TrainingConfig, TrainingResult
+from dragon_finetune.training.fitting import fit, pick_precision
 from dragon_finetune.training.output import OutputFolder
-from dragon_finetune.training.pairs import data_hash, read_pairs, split_pairs, to_datasets
-from dragon_finetune.training.validation import Validation
-
-_MATRYOSHKA = (512, 256, 128, 64)
+from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_pairs, split_pairs
+from dragon_finetune.training.validation import Judgement, Validation
+from dragon_finetune.training.watch import DivergenceCallback, ValidationCallback
 
 
 class FineTuner:
@@ -56,7 +51,8 @@ class FineTuner:
         """
         config = self.config
         all_pairs = read_pairs(pairs)
-        output = OutputFolder(config.output_dir, {**config.identity(), "pairs": data_hash(all_pairs)})
+        general = read_pairs(config.general_pairs) if config.general_pairs else []
+        output = OutputFolder(config.output_dir, {**config.identity(), "pairs": data_hash([*all_pairs, *general])})
         if card := output.finished(overwrite=config.overwrite):
             return TrainingResult(path=config.output_dir, **card["result"])
         folder = ModelFolder.open(
@@ -65,11 +61,16 @@ class FineTuner:
             prompts=config.prompts(),
             max_seq_length=config.max_seq_length,
         )
-        audit = self._audit(all_pairs, folder)
-        training, validation = split_pairs(all_pairs, config.validation_share, config.seed)
+        clean, dropped = clean_pairs(all_pairs)
+        audit = self._audit(clean, folder)
+        training, validation = split_pairs(clean, config.validation_share, config.seed)
         if len(training) < 2:
             raise DataError(f"{len(training)} pairs are left for training; give more, or lower validation_share.")
-        return self._run(output, folder, audit, training, validation)
+        if general:
+            general = clean_pairs(general)[0]
+            self._audit(general, folder)
+            training = mix_in(training, general, config.general_share, config.seed)
+        return self._run(output, folder, audit, training, validation, dropped)
 
     def _audit(self, pairs: Sequence[Pair], folder: ModelFolder) -> TokenAudit:
         audit = audit_tokens(pairs, folder, show_progress=True)
@@ -87,117 +88,103 @@ class FineTuner:
         audit: TokenAudit,
         training: list[Pair],
         validation: list[Pair],
+        dropped: dict[str, int],
     ) -> TrainingResult:
-        config = self.config
         checkpoint = output.begin()
         model = self._load(folder)
-        judge = Validation(validation, training + validation, folder.prompts) if validation else None
-        scores = {"base": judge.ndcg_at_10(model)} if judge else {}
+        base = snapshot(model)
+        validate = self._validation(model, folder, training, validation)
+        first = validate.judge(model) if validate else None
         tokens = sum(field.mean_tokens * field.texts for field in audit.fields.values())
-        stats = FinalStatsCallback(tokens / (len(training) + len(validation)))
-        self._fit(model, folder, training, output, stats, checkpoint)
+        stats = FinalStatsCallback(tokens / sum(field.texts for field in audit.fields.values()) * 2)
+        guard = DivergenceCallback()
+        looks = self._looks(validate, first, output, len(training))
+        watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
+        fit(model, self.config, folder.prompts, training, output.checkpoints, watchers, checkpoint)
         assert stats.stats is not None
-        if judge:
-            scores["tuned"] = judge.ndcg_at_10(model)
-        kept = "tuned" if not judge or scores["tuned"] >= scores["base"] else "base"
-        if kept == "base":
-            model = self._load(folder)
+        outcome = self._keep(model, base, validate, first, looks, guard)
         draft = output.draft()
         save_model(model, draft, folder)
-        result = _result(stats.stats, kept, scores, training, validation, fingerprint(ModelFolder.open(draft)))
-        write_text(draft / "README.md", _model_card(config, result))
+        result = {
+            **vars(stats.stats),
+            **outcome,
+            "dropped": dropped,
+            "pairs": {"training": len(training), "validation": len(validation)},
+            "fingerprint": fingerprint(ModelFolder.open(draft)),
+        }
+        write_text(draft / "README.md", _model_card(self.config, result))
         output.publish(
             {
-                "base_model": config.base_model,
+                "base_model": self.config.base_model,
                 "fingerprint": result["fingerprint"],
-                "settings": config.model_dump(mode="json"),
+                "settings": self.config.model_dump(mode="json"),
                 "versions": {name: version(name) for name in ("dragon-finetune", "sentence-transformers", "torch")},
                 "result": result,
             }
         )
-        return TrainingResult(path=config.output_dir, **result)
+        return TrainingResult(path=self.config.output_dir, **result)
+
+    def _validation(
+        self, model: SentenceTransformer, folder: ModelFolder, training: list[Pair], validation: list[Pair]
+    ) -> Validation | None:
+        if not validation:
+            return None
+        config = self.config
+        return Validation(
+            validation,
+            training + validation,
+            folder,
+            max_queries=config.max_validation_queries,
+            max_corpus=config.max_validation_corpus,
+            seed=config.seed,
+            precision=pick_precision(config, model.device),
+        )
+
+    def _looks(
+        self, validate: Validation | None, first: Judgement | None, output: OutputFolder, training: int
+    ) -> ValidationCallback | None:
+        if validate is None or first is None:
+            return None
+        config = self.config
+        devices = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        per_step = config.batch_size * config.gradient_accumulation_steps * devices
+        per_epoch = max(1, training // per_step)
+        steps = max(1, per_epoch // config.validations_per_epoch)
+        return ValidationCallback(validate.judge, first, output.work, steps=steps, patience=config.patience)
+
+    def _keep(
+        self,
+        model: SentenceTransformer,
+        base: Weights,
+        validate: Validation | None,
+        first: Judgement | None,
+        looks: ValidationCallback | None,
+        guard: DivergenceCallback,
+    ) -> dict[str, Any]:
+        """Leave the weights to save in `model`; return what was kept and why."""
+        trouble = guard.trouble or (looks.trouble if looks else None)
+        if looks and (best := looks.best_weights()):
+            model.load_state_dict(best)
+        if not is_finite(snapshot(model)) or (trouble and looks is None):
+            model.load_state_dict(base)
+            return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}
+        if validate is None or first is None or looks is None:
+            return {"kept": "tuned", "validation": {}, "trouble": trouble}
+        verdict = keep_the_best(model, base, validate.judge, first, self.config.seed)
+        scores = {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": verdict.kept}
+        return {
+            "kept": verdict.name,
+            "validation": scores,
+            "verdict": vars(verdict),
+            "curve": looks.curve,
+            "trouble": trouble,
+        }
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config
         return load_model(
             folder, device=config.device, trust_remote_code=config.trust_remote_code, revision=config.revision
         )
-
-    def _fit(
-        self,
-        model: SentenceTransformer,
-        folder: ModelFolder,
-        training: list[Pair],
-        output: OutputFolder,
-        stats: FinalStatsCallback,
-        checkpoint: Path | None,
-    ) -> None:
-        dataset = to_datasets(training)
-        # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
-        model.model_card_data.widget = [{"text": "none"}]
-        loss = MultipleNegativesRankingLoss(model, scale=1 / self.config.temperature)
-        trainer = SentenceTransformerTrainer(
-            model=model,
-            args=self._arguments(model, folder, output.checkpoints, training),
-            train_dataset=dataset,
-            loss=MatryoshkaLoss(model, loss, matryoshka_dims(model, self.config.matryoshka_dims)),
-            callbacks=[stats, BarCallback(), *self._callbacks],
-        )
-        trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
-        with library_bars_quiet():
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-
-    def _arguments(
-        self, model: SentenceTransformer, folder: ModelFolder, checkpoints: Path, training: list[Pair]
-    ) -> SentenceTransformerTrainingArguments:
-        config = self.config
-        precision = pick_precision(model.device) if config.precision == "auto" else config.precision
-        # The collator knows only these prompts, so they are given for every column: what is trained on is then
-        # token for token what is embedded later.
-        negatives = max(len(pair.negatives) for pair in training)
-        columns = ["positive", *(f"negative_{n + 1}" for n in range(negatives))]
-        prompts = {"query": folder.prompts.query, **dict.fromkeys(columns, folder.prompts.document)}
-        return SentenceTransformerTrainingArguments(
-            output_dir=str(checkpoints),
-            num_train_epochs=config.epochs,
-            max_steps=config.max_steps or -1,
-            learning_rate=config.learning_rate,
-            warmup_steps=config.warmup,
-            per_device_train_batch_size=config.batch_size,
-            gradient_accumulation_steps=config.gradient_accumulation_steps,
-            batch_sampler=BatchSamplers.NO_DUPLICATES,
-            prompts=prompts,
-            bf16=precision == "bf16",
-            fp16=precision == "fp16",
-            use_cpu=model.device.type == "cpu",
-            save_steps=config.save_steps,
-            save_total_limit=config.save_total_limit,
-            logging_steps=config.logging_steps,
-            disable_tqdm=True,
-            report_to=config.report_to,
-            seed=config.seed,
-            data_seed=config.seed,
-            dataloader_pin_memory=model.device.type == "cuda",
-        )
-
-
-def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int] | None) -> list[int]:
-    """Return the dimensions to train as vectors, largest first: the full one and the `wanted` (default 512 to 64)."""
-    full = model.get_embedding_dimension()
-    assert full is not None
-    if wanted and max(wanted) > full:
-        raise SettingsError(f"matryoshka_dims has {max(wanted)}, but the model's vectors have {full}. Lower it.")
-    return [full, *sorted({dim for dim in (_MATRYOSHKA if wanted is None else wanted) if dim < full}, reverse=True)]
-
-
-def pick_precision(device: torch.device) -> str:
-    """Return "bf16" where the device computes it natively, else "fp16" on CUDA, else "fp32"."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
-    return "fp32"
 
 
 def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> None:
@@ -206,23 +193,6 @@ def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> N
     model.default_prompt_name = None
     with library_bars_quiet():
         model.save_pretrained(str(path), create_model_card=False)
-
-
-def _result(
-    stats: FinalStats,
-    kept: str,
-    scores: dict[str, float],
-    training: Sequence[Pair],
-    validation: Sequence[Pair],
-    mark: str,
-) -> dict[str, Any]:
-    return {
-        **vars(stats),
-        "kept": kept,
-        "validation": scores,
-        "pairs": {"training": len(training), "validation": len(validation)},
-        "fingerprint": mark,
-    }
 
 
 def _model_card(config: TrainingConfig, result: dict[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,12 @@ from dragon_finetune.records import Pair, as_pair, read_jsonl
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+
+GENERAL = "general"
+"""The `source` of pairs from outside the domain."""
+GROUP_KEYS = ("positive_chunk_id", "original_question_id")
+"""Metadata that tells from which document or question a pair was made."""
 
 
 def read_pairs(source: "Iterable[Any] | str | Path") -> list[Pair]:
@@ -30,25 +38,59 @@ def read_pairs(source: "Iterable[Any] | str | Path") -> list[Pair]:
     return pairs
 
 
-def split_pairs(pairs: Sequence[Pair], validation_share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Return (training, validation) pairs that share no query and no positive.
+def clean_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], dict[str, int]]:
+    """Return the pairs without what would teach the wrong thing, and how much was left out, by reason.
 
-    Pairs that share a query or a positive, directly or through others, form a group and stay together. Groups are
-    drawn in random order until `validation_share` of the pairs is reached; no group that would take validation
-    beyond twice that share is drawn.
+    Left out: a pair whose query and positive another has too, apart from case, punctuation and spaces; a pair whose
+    query is its positive; a negative that is also a positive of the same query.
     """
-    wanted = round(len(pairs) * validation_share)
+    dropped = {"duplicate pairs": 0, "queries equal to their passage": 0, "negatives that are positives": 0}
+    right: dict[str, set[str]] = {}
+    for pair in pairs:
+        right.setdefault(_plain(pair.query), set()).add(_plain(pair.positive))
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for pair in pairs:
+        key = (_plain(pair.query), _plain(pair.positive))
+        if key in seen:
+            dropped["duplicate pairs"] += 1
+        elif key[0] == key[1]:
+            dropped["queries equal to their passage"] += 1
+        else:
+            seen.add(key)
+            negatives = tuple(text for text in pair.negatives if _plain(text) not in right[key[0]])
+            dropped["negatives that are positives"] += len(pair.negatives) - len(negatives)
+            kept.append(replace(pair, negatives=negatives))
+    return kept, dropped
+
+
+def _plain(text: str) -> str:
+    # A text of punctuation alone is compared as it stands.
+    return " ".join(re.findall(r"\w+", text.casefold())) or text
+
+
+def split_pairs(pairs: Sequence[Pair], validation_share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Return (training, validation) pairs that share no query, no positive and no source document.
+
+    Pairs that share a query, a positive, or one of `GROUP_KEYS` in their metadata, directly or through others, form a
+    group and stay together. Per `source`, groups are drawn in random order until `validation_share` of its pairs is
+    reached; no group that would take it beyond twice that share is drawn. The source "general" is never held back.
+    """
     groups = _groups(pairs)
-    order = np.random.default_rng(seed).permutation(groups.max() + 1)
+    sources: dict[Any, str] = {}
+    for pair, group in zip(pairs, groups.tolist(), strict=True):
+        sources.setdefault(group, str(pair.metadata.get("source", "")))
     sizes = np.bincount(groups)
+    order = np.random.default_rng(seed).permutation(len(sizes)).tolist()
     held_back: set[int] = set()
-    taken = 0
-    for group in order.tolist():
-        if taken >= wanted:
-            break
-        if taken + sizes[group] <= 2 * wanted:
-            held_back.add(group)
-            taken += int(sizes[group])
+    for source in sorted(set(sources.values()) - {GENERAL}):
+        own = [group for group in order if sources[group] == source]
+        wanted = round(sum(sizes[group] for group in own) * validation_share)
+        taken = 0
+        for group in own:
+            if taken < wanted and taken + sizes[group] <= 2 * wanted:
+                held_back.add(group)
+                taken += int(sizes[group])
     training = [pair for pair, group in zip(pairs, groups.tolist(), strict=True) if group not in held_back]
     validation = [pair for pair, group in zip(pairs, groups.tolist(), strict=True) if group in held_back]
     return training, validation
@@ -60,13 +102,27 @@ def _groups(pairs: Sequence[Pair]) -> Any:
 
     owners: dict[tuple[str, str], int] = {}
     links = [
-        (index, owners.setdefault((name, text), index))
+        (index, owners.setdefault((name, str(value)), index))
         for index, pair in enumerate(pairs)
-        for name, text in (("query", pair.query), ("positive", pair.positive))
+        for name, value in (("query", pair.query), ("positive", pair.positive), *_documents(pair))
     ]
     rows, columns = zip(*links, strict=True)
     graph = coo_array((np.ones(len(links)), (rows, columns)), shape=(len(pairs), len(pairs)))
     return connected_components(graph, directed=False)[1]
+
+
+def _documents(pair: Pair) -> Iterator[tuple[str, Any]]:
+    nested = pair.metadata.get("metadata")
+    for holder in (pair.metadata, nested if isinstance(nested, Mapping) else {}):
+        yield from ((key, holder[key]) for key in GROUP_KEYS if holder.get(key) is not None)
+
+
+def mix_in(pairs: Sequence[Pair], general: Sequence[Pair], share: float, seed: int) -> list[Pair]:
+    """Return the pairs with general ones drawn at random, which make up at most `share` of the result."""
+    wanted = min(len(general), round(len(pairs) * share / (1 - share)))
+    chosen = np.random.default_rng(seed).permutation(len(general))[:wanted]
+    mixed = [*pairs, *(general[index] for index in np.sort(chosen).tolist())]
+    return mixed
 
 
 def to_datasets(pairs: Sequence[Pair]) -> "Dataset | DatasetDict":

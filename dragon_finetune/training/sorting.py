@@ -35,7 +35,7 @@ def sorted_slices(model: SentenceTransformer, max_tokens: int) -> Iterator[None]
         back[order] = torch.arange(len(order), device=order.device)
         return {**features, "sentence_embedding": torch.cat(vectors)[back]}
 
-    model.forward = forward
+    model.forward = forward  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
@@ -51,7 +51,4 @@ def _can_be_sliced(features: dict[str, Any]) -> bool:
 
 
 def _slice(features: dict[str, Any], rows: list[int], longest: int) -> dict[str, Any]:
-    return {
-        name: value[rows, :longest] if name in _PER_ROW else value
-        for name, value in features.items()
-    }
+    return {name: value[rows, :longest] if name in _PER_ROW else value for name, value in features.items()}

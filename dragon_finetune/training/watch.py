@@ -1,4 +1,4 @@
-"""What watches a run: validation a few times an epoch with the best weights kept, and signs of divergence or collapse."""
+"""What watches a run: validation a few times an epoch, the best weights kept; signs of divergence or collapse."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ _DIVERGED = 3  # a loss this many times the first one, at that many logs in a ro
 
 
 class ValidationCallback(TrainerCallback):
-    """Judges the model every `steps` steps; keeps the best weights and the curve on disk, where a resumed run finds them.
+    """Judges the model every `steps` steps; keeps the best weights and the curve on disk, where a resume finds them.
 
     Args:
         judge: judges a model on the held-back queries.
@@ -114,7 +114,9 @@ class DivergenceCallback(TrainerCallback):
         self._first = float(loss) if self._first is None else self._first
         self._above = self._above + 1 if float(loss) > _DIVERGED * self._first else 0
         if self._above >= _DIVERGED:
-            self._stop(control, f"the loss grew from {self._first:.3f} to {float(loss):.3f} by step {state.global_step}")
+            self._stop(
+                control, f"the loss grew from {self._first:.3f} to {float(loss):.3f} by step {state.global_step}"
+            )
 
     def _stop(self, control: TrainerControl, what: str) -> None:
         self.trouble = f"divergence: {what}. Lower the learning rate, lengthen the warm-up, or train in fp32"

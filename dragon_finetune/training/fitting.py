@@ -1,0 +1,132 @@
+"""One fit on SentenceTransformerTrainer: arguments, loss, batches without padding."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.base.sampler import BatchSamplers
+from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
+    MatryoshkaLoss,
+    MultipleNegativesRankingLoss,
+)
+from transformers import PrinterCallback, TrainerCallback
+
+from dragon_finetune.embedding.model import library_bars_quiet
+from dragon_finetune.errors import SettingsError
+from dragon_finetune.records import Pair
+from dragon_finetune.tokens.folder import Prompts
+from dragon_finetune.training.callbacks import BarCallback
+from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
+from dragon_finetune.training.pairs import to_datasets
+from dragon_finetune.training.sorting import sorted_slices
+
+_MATRYOSHKA = (512, 256, 128, 64)
+
+
+def fit(
+    model: SentenceTransformer,
+    config: TrainingConfig,
+    prompts: Prompts,
+    training: Sequence[Pair],
+    checkpoints: Path,
+    callbacks: Sequence[TrainerCallback],
+    checkpoint: Path | None,
+) -> None:
+    """Train `model` in place, from `checkpoint` if there is one.
+
+    Raises:
+        SettingsError: Matryoshka dimensions beyond the model's.
+    """
+    # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
+    model.model_card_data.widget = [{"text": "none"}]
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=_arguments(model, config, prompts, checkpoints, training),
+        train_dataset=to_datasets(training),
+        loss=make_loss(model, config),
+        callbacks=[BarCallback(), *callbacks],
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
+    with library_bars_quiet(), sorted_slices(model, slice_tokens(config, model.device)):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaLoss:
+    """Return the ranking loss over in-batch negatives, gathered across devices, inside MatryoshkaLoss."""
+    scale = 1 / config.temperature
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    loss: torch.nn.Module
+    if config.batch_size >= CACHED_FROM:
+        tokens = slice_tokens(config, model.device)
+        loss = CachedMultipleNegativesRankingLoss(
+            model, scale=scale, mini_batch_num_tokens=tokens, gather_across_devices=several
+        )
+    else:
+        loss = MultipleNegativesRankingLoss(model, scale=scale, gather_across_devices=several)
+    return MatryoshkaLoss(model, loss, matryoshka_dims(model, config.matryoshka_dims))
+
+
+def slice_tokens(config: TrainingConfig, device: torch.device) -> int:
+    """Return the padded tokens that go through the model at once."""
+    return config.slice_tokens or (4096 if device.type == "cpu" else 32768)
+
+
+def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int] | None) -> list[int]:
+    """Return the dimensions to train as vectors, largest first: the full one and the `wanted` (default 512 to 64)."""
+    full = model.get_embedding_dimension()
+    assert full is not None
+    if wanted and max(wanted) > full:
+        raise SettingsError(f"matryoshka_dims has {max(wanted)}, but the model's vectors have {full}. Lower it.")
+    return [full, *sorted({dim for dim in (_MATRYOSHKA if wanted is None else wanted) if dim < full}, reverse=True)]
+
+
+def pick_precision(config: TrainingConfig, device: torch.device) -> str:
+    """Return "bf16" where the device computes it natively, else "fp16" on CUDA, else "fp32"; or what was asked for."""
+    if config.precision != "auto":
+        return config.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+    return "fp32"
+
+
+def _arguments(
+    model: SentenceTransformer, config: TrainingConfig, prompts: Prompts, checkpoints: Path, training: Sequence[Pair]
+) -> SentenceTransformerTrainingArguments:
+    precision = pick_precision(config, model.device)
+    # The collator knows only these prompts, so they are given for every column: what is trained on is then
+    # token for token what is embedded later.
+    negatives = max(len(pair.negatives) for pair in training)
+    columns = ["positive", *(f"negative_{n + 1}" for n in range(negatives))]
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
+        learning_rate=config.learning_rate,
+        warmup_steps=config.warmup,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        gradient_checkpointing=config.gradient_checkpointing,
+        batch_sampler=BatchSamplers.NO_DUPLICATES,
+        prompts={"query": prompts.query, **dict.fromkeys(columns, prompts.document)},
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=model.device.type == "cpu",
+        save_steps=config.save_steps,
+        save_total_limit=config.save_total_limit,
+        logging_steps=config.logging_steps,
+        logging_nan_inf_filter=False,  # a loss that is no number must be seen
+        disable_tqdm=True,
+        report_to=config.report_to,
+        seed=config.seed,
+        data_seed=config.seed,
+        dataloader_pin_memory=model.device.type == "cuda",
+    )
