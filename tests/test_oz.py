@@ -43,7 +43,7 @@ def test_a_novel_end_to_end(tmp_path):
     # 23 of the 24 chapters are longer than what MiniLM reads; the last has five sentences.
     assert audit_tokens(book, "embedded").over_limit == 23
 
-    chunks = TokenChunker("embedded").chunk_records(book)
+    chunks = list(TokenChunker("embedded").chunk_records(book))
     assert audit_tokens(chunks, "embedded").over_limit == 0
 
     pairs = cloze_pairs([chunk["text"] for chunk in chunks])
