@@ -163,40 +163,51 @@ def doctor(
 @app.command()
 def train(
     pairs: Annotated[Path, typer.Argument(help="JSON lines with `query`, `positive_text`, optional `negative_texts`.")],
-    base_model: Annotated[str, typer.Option(help='A model folder, a hub name, or "embedded".')],
-    output: Annotated[Path, typer.Option(help="Where the trained folder goes.")],
-    epochs: float = 1.0,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
-    warmup: Annotated[float, typer.Option(help="Below 1 a share of the steps, else steps.")] = 0.1,
-    batch_size: int = 16,
-    gradient_accumulation_steps: int = 1,
+    base_model: Annotated[str | None, typer.Option(help='A model folder, a hub name, or "embedded".')] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the trained folder goes.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of any TrainingConfig settings; flags beat it.")] = None,
+    epochs: float | None = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Below 1 a share of the steps, else steps.")] = None,
+    batch_size: int | None = None,
+    gradient_accumulation_steps: int | None = None,
+    temperature: Annotated[float | None, typer.Option(help="What cosines are divided by in the loss.")] = None,
     max_seq_length: Annotated[int | None, typer.Option(help="Limit in tokens; default: the base's.")] = None,
-    save_steps: float = 100,
-    seed: int = 42,
-    on_overflow: Annotated[str, typer.Option(help="error | truncate")] = "error",
+    save_steps: float | None = None,
+    seed: int | None = None,
+    on_overflow: Annotated[str | None, typer.Option(help="error | truncate")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an occupied output, moving it aside first.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print audit, split, steps, memory and time; train nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train on pairs. The same command goes on where a killed one stopped. Says `kept: base` if tuning did not help."""
+    flags = {
+        "base_model": base_model,
+        "output_dir": output,
+        "epochs": epochs,
+        "learning_rate": lr,
+        "warmup": warmup,
+        "batch_size": batch_size,
+        "gradient_accumulation_steps": gradient_accumulation_steps,
+        "temperature": temperature,
+        "max_seq_length": max_seq_length,
+        "save_steps": save_steps,
+        "seed": seed,
+        "on_overflow": on_overflow,
+        "overwrite": overwrite or None,
+    }
+    from dragon_finetune.settings import read_yaml
     from dragon_finetune.training.config import TrainingConfig
 
-    config = TrainingConfig(
-        base_model=base_model,
-        output_dir=output,
-        epochs=epochs,
-        learning_rate=lr,
-        warmup=warmup,
-        batch_size=batch_size,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-        max_seq_length=max_seq_length,
-        save_steps=save_steps,
-        seed=seed,
-        on_overflow=on_overflow,
-        overwrite=overwrite,
-    )
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = TrainingConfig(**{**(read_yaml(config) if config else {}), **given})
     from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
 
-    result = FineTuner(config).train(pairs)
+    if dry_run:
+        plan = FineTuner(settings).plan(pairs)
+        _print({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
+        return
+    result = FineTuner(settings).train(pairs)
     _print(result.model_dump(mode="json"), str(result), as_json)
 
 

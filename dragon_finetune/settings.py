@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import yaml
 from pydantic import ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -67,6 +68,17 @@ class Switch(_Layered):
 SECTIONS = ("base", "finetuned")
 _TOP_LEVEL = (*Switch.model_fields, *SECTIONS)
 _S = TypeVar("_S", bound=_Layered)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file. Raises SettingsError if there is none, or no mapping in it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} can't be read as YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must hold settings like `epochs: 2`, not {type(content).__name__}.")
+    return content
 
 
 def read_switch(config: Mapping[str, Any], *, env_file: Path | str = ".env") -> Switch:

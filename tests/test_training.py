@@ -6,16 +6,22 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import FAMILIES, build_model, make_pairs
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import TrainerCallback
 
 from dragon_finetune import FinalStatsCallback, FineTunedEmbedder, FineTuner, TrainingConfig
+from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
 from dragon_finetune.records import Pair, as_pair
 from dragon_finetune.tokens.folder import ModelFolder
-from dragon_finetune.training.pairs import read_pairs, split_pairs, to_datasets
+from dragon_finetune.training.blend import blended, keep_the_best, snapshot
+from dragon_finetune.training.pairs import clean_pairs, read_pairs, split_pairs, to_datasets
+from dragon_finetune.training.sorting import sorted_slices
+from dragon_finetune.training.validation import Validation, halves, ndcg_at_10, paired_p
 
 PAIRS = make_pairs(40)
 
@@ -31,8 +37,10 @@ def trained(tiny, tmp_path_factory):
 
 
 def test_training_learns_and_says_how_it_went(trained):
-    assert trained.kept == "tuned"
-    assert trained.validation["tuned"] > trained.validation["base"]
+    assert trained.kept == "tuned" or trained.kept.startswith("blend")
+    assert trained.validation["kept"] > trained.validation["base"]
+    assert trained.verdict["confirmed_on"] >= 0
+    assert max(trained.curve.values()) >= trained.validation["base"]
     losses = [entry["loss"] for entry in trained.log_history if "loss" in entry]
     assert losses[-1] < losses[0]
     assert trained.pairs == {"training": 36, "validation": 4}
@@ -83,13 +91,161 @@ def test_a_folder_of_something_else_is_refused(tiny, tmp_path):
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_tuned_model_worse_than_its_base_is_not_kept(trained, tmp_path):
-    result = FineTuner(config(trained.path, tmp_path / "worse", learning_rate=1e-2, epochs=5)).train(PAIRS)
-    assert result.validation["tuned"] < result.validation["base"]
-    assert result.kept == "base"
-    assert "kept: base" in str(result)
-    before, after = (FineTunedEmbedder(path, device="cpu").embed_query("who") for path in (trained.path, result.path))
-    assert before == pytest.approx(after)
+@pytest.fixture
+def judged(trained):
+    """Return a model, and a judge of it on held-back pairs."""
+    folder = ModelFolder.open(trained.path)
+    model = load_model(folder, device="cpu")
+    pairs = read_pairs(PAIRS)
+    return model, Validation(pairs[:12], pairs, folder).judge
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.3, 3.0])
+def test_what_is_kept_is_never_worse_than_the_base_where_it_was_confirmed(judged, noise):
+    import torch
+
+    model, judge = judged
+    base, first = snapshot(model), judge(model)
+    torch.manual_seed(1)
+    model.load_state_dict({name: tensor + noise * torch.randn_like(tensor) for name, tensor in base.items()})
+    verdict = keep_the_best(model, base, judge, first, seed=0)
+    again = judge(model)
+    _, confirming = halves(len(first.ndcg), 0)
+    assert again.mean == pytest.approx(verdict.kept)
+    assert again.ndcg[confirming].mean() >= first.ndcg[confirming].mean()
+    if noise in (0.0, 3.0):
+        assert verdict.name == "base"
+        assert all(tensor.equal(base[name]) for name, tensor in snapshot(model).items())
+
+
+@given(share=st.floats(0, 1))
+def test_a_blend_lies_between(share):
+    import torch
+
+    base, tuned = (
+        {"w": torch.tensor([0.0, 4.0]), "n": torch.tensor([3])},
+        {"w": torch.tensor([2.0, 0.0]), "n": torch.tensor([9])},
+    )
+    mixed = blended(base, tuned, share)
+    assert mixed["w"].tolist() == pytest.approx([2 * share, 4 * (1 - share)], abs=1e-6)
+    assert mixed["n"].tolist() == [3]
+
+
+@given(
+    scores=st.lists(st.floats(-1, 1, width=16), min_size=1, max_size=40),
+    data=st.data(),
+)
+def test_ndcg_is_sentence_transformers_own(scores, data):
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator as Peer
+
+    scores = np.array(scores)
+    right = data.draw(st.sets(st.integers(0, len(scores) - 1), min_size=1))
+    order = np.argsort(-scores, kind="stable")[:10]
+    gains = [int(index in right) for index in order]
+    ideal = [1] * len(right)
+    peer = Peer.compute_dcg_at_k(gains, 10) / Peer.compute_dcg_at_k(ideal, 10)
+    assert ndcg_at_10(scores, sorted(right)) == pytest.approx(peer)
+
+
+def test_a_paired_test_sees_a_gain_and_no_gain():
+    dice = np.random.default_rng(0)
+    base = dice.uniform(size=60)
+    assert paired_p(base + 0.1, base) < 0.001
+    under_null = [paired_p(base, base + dice.normal(0, 0.1, 60), seed=n, draws=400) for n in range(200)]
+    assert 0.01 < np.mean(np.array(under_null) < 0.05) < 0.1
+
+
+def test_validation_keeps_the_hardest_of_a_capped_corpus(judged, trained):
+    model, _ = judged
+    pairs = read_pairs(PAIRS)
+    folder = ModelFolder.open(trained.path)
+    whole = Validation(pairs[:5], pairs, folder).judge(model)
+    capped = Validation(pairs[:5], pairs, folder, max_corpus=20)
+    assert (capped.judge(model).ndcg >= whole.ndcg - 1e-9).all()
+    assert capped.judge(model).ndcg == pytest.approx(capped.judge(model).ndcg)
+    assert len(capped._texts) == 20
+    assert {pair.positive for pair in pairs[:5]} <= set(capped._texts)
+    assert len(Validation(pairs, pairs, folder, max_queries=7).queries) == 7
+
+
+@pytest.mark.parametrize("budget", [64, 150, 10_000])
+def test_slices_change_neither_vectors_nor_gradients(tiny_models, budget):
+    import torch
+
+    model = load_model(ModelFolder.open(tiny_models["wordpiece"]), device="cpu")
+    texts = ["lamp", "the salt of the ledger " * 6, "oar", "the heron and the keel and the rope", "wick " * 30]
+
+    def run():
+        model.zero_grad()
+        features = model.preprocess(texts)
+        vectors = model(features)["sentence_embedding"]
+        vectors.pow(3).sum().backward()
+        return vectors.detach(), [
+            parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None
+        ]
+
+    plain, gradients = run()
+    with sorted_slices(model, budget):
+        sliced, again = run()
+    torch.testing.assert_close(sliced, plain, atol=1e-5, rtol=1e-4)
+    for one, two in zip(again, gradients, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-3)
+    assert "forward" not in vars(model)
+
+
+def test_a_batch_of_64_is_cached_and_learns(tiny, tmp_path):
+    result = FineTuner(config(tiny, tmp_path / "out", batch_size=64, epochs=6, learning_rate=1e-3)).train(
+        make_pairs(140)
+    )
+    losses = [entry["loss"] for entry in result.log_history if "loss" in entry]
+    assert result.steps == 12
+    assert losses
+    assert result.validation["kept"] >= result.validation["base"]
+
+
+def test_a_run_that_diverges_is_stopped_and_leaves_a_sound_model(tiny, tmp_path):
+    class Poison(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            if state.global_step == 3:
+                next(model.parameters()).data.fill_(float("nan"))
+
+    settings = config(tiny, tmp_path / "out", epochs=9, logging_steps=1, validations_per_epoch=1)
+    result = FineTuner(settings, callbacks=[Poison()]).train(PAIRS)
+    assert "divergence" in result.trouble
+    assert result.steps < 10
+    assert "Lower the learning rate" in str(result)
+    assert FineTunedEmbedder(result.path, device="cpu", precision="fp32").embed_query("who")
+
+
+def test_what_teaches_the_wrong_thing_is_left_out_and_counted():
+    pairs = [
+        Pair("Who lit the lamp?", "Jorun"),
+        Pair("who lit the lamp", "Jorun!"),
+        Pair("who lit the lamp", "Perran", ("Jorun", "Hob")),
+        Pair("Hob", "hob"),
+    ]
+    kept, dropped = clean_pairs(pairs)
+    assert kept == [pairs[0], Pair("who lit the lamp", "Perran", ("Hob",))]
+    assert list(dropped.values()) == [1, 1, 1]
+
+
+def test_split_is_by_document_and_source_and_never_of_general_pairs():
+    pairs = [Pair(f"q{n}", f"p{n}", (), {"source": "book", "positive_chunk_id": n // 4}) for n in range(80)]
+    pairs += [Pair(f"w{n}", f"v{n}", (), {"source": "wiki"}) for n in range(40)]
+    pairs += [Pair(f"g{n}", f"h{n}", (), {"source": "general"}) for n in range(40)]
+    training, validation = split_pairs(pairs, 0.2, 1)
+    held = [pair.metadata["source"] for pair in validation]
+    assert (held.count("book"), held.count("wiki"), held.count("general")) == (16, 8, 0)
+    chunks = {pair.metadata.get("positive_chunk_id") for pair in training} - {None}
+    assert not chunks & {pair.metadata.get("positive_chunk_id") for pair in validation}
+
+
+def test_general_pairs_are_mixed_in_up_to_their_share(tiny, tmp_path, write_jsonl):
+    general = write_jsonl("general.jsonl", [{"query": f"ask {n}", "positive_text": f"tell {n}"} for n in range(50)])
+    result = FineTuner(config(tiny, tmp_path / "out", max_steps=1, general_pairs=general, general_share=0.25)).train(
+        PAIRS
+    )
+    assert result.pairs == {"training": 36 + 12, "validation": 4}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -127,7 +283,9 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     from safetensors.torch import load_file
 
     file = write_jsonl("pairs.jsonl", PAIRS)
-    arguments = ["train", file, "--base-model", tiny, "--epochs", "6", "--batch-size", "4", "--save-steps", "5"]
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\n", encoding="utf-8")
+    arguments = ["train", file, "--base-model", tiny, "--config", settings]
 
     def command(out):
         return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
@@ -145,6 +303,7 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     assert 0 < resumed["steps"] < whole["steps"] == 54
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(one[name].equal(two[name]) for name in one)
+    assert resumed["curve"] == whole["curve"]
 
 
 def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):
@@ -271,7 +430,11 @@ def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl,
     model = build_model(tmp_path / "base", "wordpiece")
     done = cli("train", write_jsonl("pairs.jsonl", PAIRS), "--base-model", model, "--output", "out", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["kept"] in ("tuned", "base")
+    assert json.loads(done.stdout)["pairs"] == {"training": 36, "validation": 4}
+    plan = cli("train", "pairs.jsonl", "--base-model", model, "--output", "out3", "--dry-run")
+    assert "Nothing was trained" in plan.stdout
+    assert "3 steps of" in plan.stdout
+    assert not (tmp_path / "out3").exists()
     missing = cli("train", "none.jsonl", "--base-model", model, "--output", "out2")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "none.jsonl does not exist" in missing.stderr

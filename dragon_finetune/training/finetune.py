@@ -21,6 +21,7 @@ from dragon_finetune.training.config import TrainingConfig, TrainingResult
 from dragon_finetune.training.fitting import fit, pick_precision
 from dragon_finetune.training.output import OutputFolder
 from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_pairs, split_pairs
+from dragon_finetune.training.plan import TrainingPlan, measure
 from dragon_finetune.training.validation import Judgement, Validation
 from dragon_finetune.training.watch import DivergenceCallback, ValidationCallback
 
@@ -50,11 +51,25 @@ class FineTuner:
             SettingsError: settings that contradict each other or the model.
         """
         config = self.config
-        all_pairs = read_pairs(pairs)
-        general = read_pairs(config.general_pairs) if config.general_pairs else []
+        all_pairs, general = self._read(pairs)
         output = OutputFolder(config.output_dir, {**config.identity(), "pairs": data_hash([*all_pairs, *general])})
         if card := output.finished(overwrite=config.overwrite):
             return TrainingResult(path=config.output_dir, **card["result"])
+        return self._run(output, *self._prepare(all_pairs, general))
+
+    def plan(self, pairs: "Iterable[Any] | str | Path") -> TrainingPlan:
+        """Return what `train` would do and cost, measured on three steps. Writes nothing; raises as `train` does."""
+        folder, audit, training, validation, dropped = self._prepare(*self._read(pairs))
+        return measure(self._load(folder), self.config, folder.prompts, training, validation, audit, dropped)
+
+    def _read(self, pairs: "Iterable[Any] | str | Path") -> tuple[list[Pair], list[Pair]]:
+        general = self.config.general_pairs
+        return read_pairs(pairs), read_pairs(general) if general else []
+
+    def _prepare(
+        self, all_pairs: list[Pair], general: list[Pair]
+    ) -> tuple[ModelFolder, TokenAudit, list[Pair], list[Pair], dict[str, int]]:
+        config = self.config
         folder = ModelFolder.open(
             config.base_model,
             revision=config.revision,
@@ -67,10 +82,10 @@ class FineTuner:
         if len(training) < 2:
             raise DataError(f"{len(training)} pairs are left for training; give more, or lower validation_share.")
         if general:
-            general = clean_pairs(general)[0]
-            self._audit(general, folder)
-            training = mix_in(training, general, config.general_share, config.seed)
-        return self._run(output, folder, audit, training, validation, dropped)
+            clean_general = clean_pairs(general)[0]
+            self._audit(clean_general, folder)
+            training = mix_in(training, clean_general, config.general_share, config.seed)
+        return folder, audit, training, validation, dropped
 
     def _audit(self, pairs: Sequence[Pair], folder: ModelFolder) -> TokenAudit:
         audit = audit_tokens(pairs, folder, show_progress=True)

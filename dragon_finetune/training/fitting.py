@@ -114,7 +114,7 @@ def _arguments(
         warmup_steps=config.warmup,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
-        **({"activation_checkpointing": True} if config.gradient_checkpointing else {}),
+        activation_checkpointing=config.gradient_checkpointing or None,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
         prompts={"query": prompts.query, **dict.fromkeys(columns, prompts.document)},
         bf16=precision == "bf16",

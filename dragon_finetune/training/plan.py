@@ -1,0 +1,104 @@
+"""What a training run would cost, measured on three of its steps; nothing is trained."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from dragon_finetune.records import Pair
+from dragon_finetune.tokens.audit import TokenAudit
+from dragon_finetune.tokens.folder import Prompts
+from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.fitting import fit
+
+_STEPS = 3
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is about to happen.
+
+    Attributes:
+        audit: the pairs' token audit, as text.
+        pairs: numbers of "training" and "validation" pairs.
+        dropped: what was left out, by reason.
+        steps: optimizer steps of the whole run.
+        seconds_per_step: median of three measured steps; `seconds` is that for all, without validation.
+        peak_gib: memory: the most that the device held, or what this process holds after the steps on a CPU.
+    """
+
+    audit: str
+    pairs: dict[str, int]
+    dropped: dict[str, int]
+    steps: int
+    seconds_per_step: float
+    peak_gib: float
+
+    @property
+    def seconds(self) -> float:
+        """Estimated wall time of the steps."""
+        return self.steps * self.seconds_per_step
+
+    def __str__(self) -> str:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count) or "nothing"
+        return (
+            f"{self.audit}\n{self.pairs['training']} pairs to train on, {self.pairs['validation']} held back; "
+            f"left out: {left_out}\n{self.steps} steps of {self.seconds_per_step:.2f} s: about "
+            f"{self.seconds / 60:.1f} minutes without validation; memory {self.peak_gib:.1f} GiB. Nothing was trained."
+        )
+
+
+def measure(
+    model: SentenceTransformer,
+    config: TrainingConfig,
+    prompts: Prompts,
+    training: Sequence[Pair],
+    validation: Sequence[Pair],
+    audit: TokenAudit,
+    dropped: dict[str, int],
+) -> TrainingPlan:
+    """Return the plan of a run; `model` is spent by the three steps and must be thrown away."""
+    clock = _Clock()
+    few = config.model_copy(update={"max_steps": _STEPS, "report_to": "none", "save_steps": 10**9})
+    with tempfile.TemporaryDirectory() as folder:
+        fit(model, few, prompts, training, Path(folder), [clock], None)
+    per_step = config.batch_size * config.gradient_accumulation_steps
+    steps = config.max_steps or max(1, round(config.epochs * -(-len(training) // per_step)))
+    return TrainingPlan(
+        audit=str(audit),
+        pairs={"training": len(training), "validation": len(validation)},
+        dropped=dropped,
+        steps=steps,
+        seconds_per_step=sorted(clock.seconds)[len(clock.seconds) // 2],
+        peak_gib=_peak_gib(model.device),
+    )
+
+
+class _Clock(TrainerCallback):
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._started = 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        self._started = time.perf_counter()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        self.seconds.append(time.perf_counter() - self._started)
+
+
+def _peak_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    memory = psutil.Process().memory_info()
+    # Windows keeps the peak itself; elsewhere what is held now is near it, right after the last step.
+    return float(getattr(memory, "peak_wset", memory.rss)) / 2**30
