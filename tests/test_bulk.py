@@ -1,9 +1,11 @@
 """Bulk embedding: shards that survive kills, full disks and changed inputs; and into Chroma."""
 
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -158,6 +160,36 @@ def test_command_loads_a_collection_that_knows_its_encoder(tmp_path, cli, tiny, 
     refused = cli("embed", file, "-m", tiny_models["unigram"], *options, "--collection", "books")
     assert refused.returncode == 2
     assert "another encoder" in refused.stderr
+
+
+def test_command_loads_a_chroma_server(tmp_path, cli, tiny):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [Path(sys.executable).with_name("chroma"), "run", "--path", tmp_path / "store", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        file, url = write_chunks(tmp_path / "a.jsonl", 12), f"http://127.0.0.1:{port}"
+        options = ("-m", tiny, "--on-overflow", "split", "--out", "out", "--store", url, "--collection", "books")
+        done = cli("embed", file, *options)
+        assert f"12 records in books of {url}" in done.stdout, done.stderr
+        healthy = cli("doctor", "-m", tiny, "--store", url, "--chunks", file)
+        assert healthy.stdout.startswith("books: fresh"), healthy.stdout + healthy.stderr
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, embedder):
+    file = write_chunks(tmp_path / "a.jsonl", 3)
+    (tmp_path / "out").write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(DataError, match="can't be written"):
+        embed_files([file], tmp_path / "out", embedder)
 
 
 def test_a_collection_of_unknown_origin_is_not_opened(tmp_path, embedder):
