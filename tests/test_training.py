@@ -443,3 +443,27 @@ def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl,
 def test_matryoshka_dims_beyond_the_model_are_refused(tiny, tmp_path):
     with pytest.raises(SettingsError, match="has 64, but the model's vectors have 32"):
         FineTuner(config(tiny, tmp_path / "out", matryoshka_dims=(64,))).train(PAIRS)
+
+
+def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
+    file = write_jsonl("pairs.jsonl", make_pairs(80))
+    entry = tmp_path / "entry.py"
+    entry.write_text("from dragon_finetune.cli import main\nmain()\n", encoding="utf-8")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\n", encoding="utf-8")
+    arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]
+
+    def run(processes, batch, out):
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [sys.executable, *launch, entry, *arguments, out, "--batch-size", str(batch), "--epochs", "3"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads((out / "dragon_finetune.json").read_text(encoding="utf-8"))["result"]
+
+    # The same number of pairs per step either way, and the same negatives, gathered across the processes.
+    one, two = run(1, 16, tmp_path / "one"), run(2, 8, tmp_path / "two")
+    assert one["steps"] == two["steps"]
+    assert two["validation"]["base"] == pytest.approx(one["validation"]["base"])
+    assert two["final_loss"] == pytest.approx(one["final_loss"], rel=0.15)
+    assert FineTunedEmbedder(tmp_path / "two", device="cpu", precision="fp32").embed_query("who")

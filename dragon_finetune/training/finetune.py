@@ -1,5 +1,7 @@
 """The trainer: pairs in, a complete model folder out, on SentenceTransformerTrainer."""
 
+import os
+import time
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -117,6 +119,8 @@ class FineTuner:
         watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
         fit(model, self.config, folder.prompts, training, output.checkpoints, watchers, checkpoint)
         assert stats.stats is not None
+        if not is_first_process():
+            return self._wait_for(output)
         outcome = self._keep(model, base, validate, first, looks, guard)
         draft = output.draft()
         save_model(model, draft, folder)
@@ -138,6 +142,12 @@ class FineTuner:
             }
         )
         return TrainingResult(path=self.config.output_dir, **result)
+
+    def _wait_for(self, output: OutputFolder) -> TrainingResult:
+        """Return what the first of several processes publishes."""
+        while not (card := output.finished(overwrite=True)):
+            time.sleep(0.5)
+        return TrainingResult(path=self.config.output_dir, **card["result"])
 
     def _validation(
         self, model: SentenceTransformer, folder: ModelFolder, training: list[Pair], validation: list[Pair]
@@ -200,6 +210,11 @@ class FineTuner:
         return load_model(
             folder, device=config.device, trust_remote_code=config.trust_remote_code, revision=config.revision
         )
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that writes: the only one, or rank 0 under torchrun."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> None:

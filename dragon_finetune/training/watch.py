@@ -66,13 +66,15 @@ class ValidationCallback(TrainerCallback):
     ) -> None:
         """Judge the model when it is time to."""
         due = state.global_step % self._steps == 0 or state.global_step == state.max_steps
-        if not due or model is None or not state.is_world_process_zero:
+        if not due or model is None:
             return
+        # Every process judges, on the same weights, so that all of them stop at the same step; one writes.
         plain = getattr(model, "module", model)
         judgement = self._judge(plain)
         self.curve[state.global_step] = judgement.mean
-        write_json(self._curve_file, self.curve)
-        if self.best_step == state.global_step:
+        if state.is_world_process_zero:
+            write_json(self._curve_file, self.curve)
+        if self.best_step == state.global_step and state.is_world_process_zero:
             draft = self._work / "best.tmp"
             save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)
             draft.replace(self._work / "best.safetensors")
