@@ -74,7 +74,7 @@ def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaL
 
 def slice_tokens(config: TrainingConfig, device: torch.device) -> int:
     """Return the padded tokens that go through the model at once."""
-    return config.slice_tokens or (4096 if device.type == "cpu" else 32768)
+    return config.slice_tokens or (1024 if device.type == "cpu" else 32768)
 
 
 def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int] | None) -> list[int]:
