@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dragon_finetune.embedding.choice import ENGINES, PRECISIONS, EngineChoice
-from dragon_finetune.embedding.engines import Engine, Vectors
+from dragon_finetune.embedding.engines import Engine, Vectors, embed_sorted
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.freshness import warn_if_stale
 from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
@@ -290,13 +290,9 @@ class FineTunedEmbedder:
         engine = self.engine
         limit = self.folder.limit
         lengths = [min(count, limit or count) for count in tokens]
-        vectors = np.empty((len(texts), engine.dimension), dtype=np.float32)
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
         with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
-            for batch in batcher.batches(lengths):
-                rows = list(batch)
-                vectors[rows] = engine.embed([texts[row] for row in rows], self.folder.prompts.of(role))
-                bar.update(sum(lengths[row] for row in rows))
+            vectors = embed_sorted(engine, texts, lengths, self.folder.prompts.of(role), batcher, bar)
         return _unit(vectors[:, : self.truncate_dim]) if self.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:

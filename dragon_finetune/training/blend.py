@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from dragon_finetune.training.validation import Judge, Judgement, halves, paired_p
@@ -106,8 +105,3 @@ def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, sh
 def is_finite(weights: Weights) -> bool:
     """Tell whether no weight is NaN or infinite."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in weights.values() if tensor.is_floating_point())
-
-
-def mean_difference(one: Judgement, other: Judgement) -> float:
-    """Return the mean gain in nDCG@10 of `one` over `other`."""
-    return float(np.mean(one.ndcg - other.ndcg))

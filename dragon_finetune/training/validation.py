@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dragon_finetune.embedding.engines import TorchEngine, Vectors
+from dragon_finetune.embedding.engines import TorchEngine, Vectors, embed_sorted
 from dragon_finetune.records import Pair
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
@@ -103,11 +103,9 @@ class Validation:
         counter = TokenCounter(model.tokenizer, prompt=role, prompts=self._folder.prompts)
         limit = self._folder.limit
         lengths = [min(count, limit or count) for count in counter.counts(texts)]
-        vectors = np.empty((len(texts), engine.dimension), dtype=np.float32)
         was_training = model.training
         model.eval()
-        for batch in TokenBatcher(_BUDGET).batches(lengths):
-            vectors[list(batch)] = engine.embed([texts[index] for index in batch], prompt)
+        vectors = embed_sorted(engine, texts, lengths, prompt, TokenBatcher(_BUDGET))
         model.train(was_training)
         return vectors
 

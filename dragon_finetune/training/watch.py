@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -123,8 +122,3 @@ class DivergenceCallback(TrainerCallback):
     def _stop(self, control: TrainerControl, what: str) -> None:
         self.trouble = f"divergence: {what}. Lower the learning rate, lengthen the warm-up, or train in fp32"
         control.should_training_stop = True
-
-
-def memory_peak_gib(device: torch.device) -> float | None:
-    """Return the most memory the device has held for this process, in GiB; None where torch does not count it."""
-    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
