@@ -467,3 +467,42 @@ def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     assert two["validation"]["base"] == pytest.approx(one["validation"]["base"])
     assert two["final_loss"] == pytest.approx(one["final_loss"], rel=0.15)
     assert FineTunedEmbedder(tmp_path / "two", device="cpu", precision="fp32").embed_query("who")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (make_pairs(1), "1 pairs are left"),
+        (make_pairs(1) * 20, "1 pairs are left"),
+        ([*make_pairs(5), {"query": "x", "positive_text": "lamp " * 50_000}], "item 5 has 50016"),
+    ],
+)
+def test_pairs_that_cannot_teach_are_refused_before_work(tiny, tmp_path, pairs, words):
+    with pytest.raises((DataError, TokenLimitError), match=words):
+        FineTuner(config(tiny, tmp_path / "out")).train(pairs)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("pairs", "settings"),
+    [(make_pairs(10), {"batch_size": 512}), (make_pairs(2), {}), (make_pairs(20), {"warmup": 1000})],
+)
+def test_small_data_trains_and_says_what_it_was(tiny, tmp_path, pairs, settings):
+    result = FineTuner(config(tiny, tmp_path / "out", **settings)).train(pairs)
+    assert result.steps >= 1
+    assert sum(result.pairs.values()) == len(pairs)
+
+
+def test_a_base_without_pooling_is_refused(tiny, tmp_path):
+    base = shutil.copytree(tiny, tmp_path / "base")
+    modules = json.loads((base / "modules.json").read_text(encoding="utf-8"))
+    kept = [module for module in modules if "Pooling" not in module["type"]]
+    (base / "modules.json").write_text(json.dumps(kept), encoding="utf-8")
+    with pytest.raises(ModelError, match="has no pooling"):
+        FineTuner(config(base, tmp_path / "out")).train(PAIRS)
+
+
+def test_an_output_that_cannot_be_written_is_refused(tiny, tmp_path):
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    with pytest.raises(ModelError, match="can't be written"):
+        FineTuner(config(tiny, tmp_path / "file" / "out")).train(PAIRS)

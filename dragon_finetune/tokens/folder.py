@@ -184,6 +184,11 @@ def check_complete(path: Path) -> None:
             raise ModelError(
                 f"{path} is half-written: {module['path']}/config.json is missing. Train or copy it again."
             )
+    kinds = [module.get("type", "").rpartition(".")[2] for module in modules if isinstance(modules, list)]
+    if kinds[:1] == ["Transformer"] and "Pooling" not in kinds:
+        raise ModelError(
+            f"{path} has no pooling: modules.json lists {', '.join(kinds)}. Add a Pooling module and save."
+        )
     if not any((path / name).is_file() for name in _TOKENIZER_FILES) and (path / "config.json").is_file():
         raise ModelError(
             f"{path} has no tokenizer (none of {', '.join(_TOKENIZER_FILES)}). Copy it from the base model."

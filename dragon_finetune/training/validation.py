@@ -124,7 +124,12 @@ def ndcg_at_10(scores: npt.NDArray[Any], right: Sequence[int]) -> float:
 
 
 def halves(count: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return two disjoint sets of query indices that together are all: one to choose on, one to confirm on."""
+    """Return two disjoint sets of query indices that together are all: one to choose on, one to confirm on.
+
+    A single query is in both.
+    """
+    if count < 2:
+        return np.arange(count), np.arange(count)
     order = np.random.default_rng(seed).permutation(count)
     return np.sort(order[: count // 2]), np.sort(order[count // 2 :])
 
