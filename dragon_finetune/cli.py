@@ -137,9 +137,10 @@ def embed(
 @app.command()
 def doctor(
     model: Model,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     store: Annotated[str, typer.Option(help="A Chroma folder, or http://host:port.")] = "vector_stores",
     collection: Annotated[list[str] | None, typer.Option(help="Look at this one only; may be repeated.")] = None,
-    chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files; may be repeated.")] = None,
+    chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files, one or more.")] = None,
     other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
     as_json: Json = False,
@@ -152,7 +153,8 @@ def doctor(
         FineTunedEmbedder(model),
         store,
         collections=collection or (),
-        chunks=chunks or (),
+        # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.
+        chunks=[*(chunks or []), *(more or [])],
         others=other or (),
         sample=sample,
     )

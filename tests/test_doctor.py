@@ -157,6 +157,11 @@ def test_command_says_so_with_its_exit_code(tmp_path, cli, tiny, retrained, vect
     nowhere = cli("doctor", "-m", tiny, "--store", "nowhere")
     assert nowhere.returncode == 2
     assert "holds no Chroma store" in nowhere.stderr
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for file, texts in zip(files, (TEXTS[:100], TEXTS[100:]), strict=True):
+        file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    assert cli("doctor", "-m", tiny, "--chunks", *files).returncode == 0
+    assert cli("doctor", "-m", tiny, "--chunks", files[0]).returncode == 0
     assert "it has books" in cli("doctor", "-m", tiny, "--collection", "book").stderr
 
 
