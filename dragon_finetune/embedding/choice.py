@@ -11,7 +11,6 @@ from dragon_finetune.embedding.cache import cache_folder, recall, remember
 from dragon_finetune.embedding.engines import Engine, OpenVinoEngine, TorchEngine, Vectors, convert
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
-from dragon_finetune.settings import suggest
 from dragon_finetune.tokens.folder import ModelFolder
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -38,15 +37,12 @@ class EngineChoice:
         device: a torch device name, or None for the best at hand. OpenVINO runs on the CPU only.
 
     Raises:
-        SettingsError: an unknown name, or a combination that can't be.
+        SettingsError: a combination that can't be.
     """
 
     def __init__(
         self, folder: ModelFolder, load: "Callable[[], object]", *, engine: str, precision: str, device: str | None
     ) -> None:
-        for name, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
-            if value not in known:
-                raise SettingsError(f"{name} is {value!r}. {suggest(value, known)}")
         if engine == "openvino" and (precision == "fp16" or (device or "cpu") != "cpu"):
             raise SettingsError(f"OpenVINO runs here on the CPU in fp32 or bf16, not in {precision} on {device}.")
         if engine == "openvino" and not _has_openvino():

@@ -113,7 +113,7 @@ class FineTuner:
         validate = self._validation(model, folder, training, validation)
         first = validate.judge(model) if validate else None
         tokens = sum(field.mean_tokens * field.texts for field in audit.fields.values())
-        stats = FinalStatsCallback(tokens / sum(field.texts for field in audit.fields.values()) * 2)
+        stats = FinalStatsCallback(tokens / audit.fields["query"].texts)
         guard = DivergenceCallback()
         looks = self._looks(validate, first, output, len(training))
         watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
