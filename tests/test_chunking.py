@@ -55,6 +55,7 @@ def assert_sound(text: str, chunks: list[Chunk], counter: TokenCounter, limit: i
 @example(text="a" * 70 + " b", room=6, overlap=0)
 @example(text="\x1c.\n\n\x00", room=6, overlap=3)
 @example(text="word " * 40, room=7, overlap=5)
+@example(text="0 \u2029", room=6, overlap=0)
 def test_limit_slices_order_and_cover(counter, text, room, overlap):
     limit = counter.overhead + room
     chunker = TokenChunker(counter, max_tokens=limit, overlap_tokens=min(overlap, room - 1))
@@ -66,6 +67,7 @@ def test_limit_slices_order_and_cover(counter, text, room, overlap):
 
 
 @given(text=TEXTS, room=st.integers(6, 40))
+@example(text="Ilse\n\n\n🇫🇷 ", room=6)
 def test_without_overlap_nothing_is_repeated(counter, text, room):
     chunks = TokenChunker(counter, max_tokens=counter.overhead + room).chunk(text)
     assert all(one.end <= two.start for one, two in itertools.pairwise(chunks))

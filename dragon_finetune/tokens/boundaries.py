@@ -19,6 +19,7 @@ _CUT = re.compile(f"([{_ENDS}{_WIDE_ENDS}\n\u2029][{_ENDS}{_WIDE_ENDS}]*+[{_CLOS
 _CLAUSE_END = re.compile(rf"[,;:—–،؛、，；：][{_CLOSERS}]*+[{SPACE}]|\n")
 _MARKED = re.compile(_MARKED_LINE)
 _GRAPHEME = regex.compile(r"\X")
+_BLANK = re.compile(f"[{SPACE}]")
 _GAP = re.compile(f"[{SPACE}]+")
 _LEADING = re.compile(f"[{SPACE}]*")
 _TITLED = re.compile(
@@ -65,7 +66,7 @@ def sentences(text: str) -> list[Unit]:
         cut = _cut_at_line(text, match) if mark[0] in _LINE_ENDS else _cut_at_mark(text, match, mark, gap)
         if cut is None:
             continue
-        end = match.start() if mark[0] in _LINE_ENDS else match.end(1)
+        end = _visible_end(text, start, match.start()) if mark[0] in _LINE_ENDS else match.end(1)
         if end > start:
             units.append(Unit(gap_start, start, end, level))
             gap_start = end
@@ -73,7 +74,7 @@ def sentences(text: str) -> list[Unit]:
             units[-1] = units[-1]._replace(level=Level.HEADING)
             cut = min(cut, Level.WORD)  # a heading stays with what it heads
         start, level = match.end(), cut
-    end = _visible_end(text, start)
+    end = _visible_end(text, start, len(text))
     if end > start:
         units.append(Unit(gap_start, start, end, level))
     return units
@@ -116,9 +117,8 @@ def _is_heading(text: str, unit: Unit) -> bool:
     return bool(_TITLED.match(line)) or line[-1] not in _ENDS + _WIDE_ENDS + _CLOSERS.replace("\\", "") + ",;:—"
 
 
-def _visible_end(text: str, start: int) -> int:
-    end = len(text)
-    while end > start and _GAP.match(text, end - 1):
+def _visible_end(text: str, start: int, end: int) -> int:
+    while end > start and _BLANK.match(text, end - 1):
         end -= 1
     return end
 

@@ -72,6 +72,8 @@ class TokenChunker:
         self.max_tokens, self.overlap_tokens = limit, overlap_tokens
         self.max_chars, self.min_chars = max_chars, min_chars
         self._budget = limit - self._counter.overhead
+        # Longer units are divided although they fit: so that an overlap, or a short neighbour, can take a part of them.
+        self._movable = overlap_tokens or (self._budget // 2 if min_chars else self._budget)
         if not 0 <= overlap_tokens < self._budget:
             raise SettingsError(
                 f"max_tokens={limit} leaves {self._budget} tokens beside special tokens and prompt, which must be more "
@@ -164,12 +166,19 @@ class TokenChunker:
         """Return the parts of a unit that does not fit, or that is too long to be overlap; else nothing."""
         length = unit.end - unit.start
         fits = tokens <= self._budget and (self.max_chars is None or length <= self.max_chars)
-        if fits and (not self.overlap_tokens or tokens <= self.overlap_tokens):
+        if fits and tokens <= self._movable:
             return []
         words = list(clauses_and_words(text, unit))
         if len(words) > 1:
             return words
-        return [] if fits else self._divide_word(text, unit)
+        return [] if fits or self._fits_at_a_start(text, unit) else self._divide_word(text, unit)
+
+    def _fits_at_a_start(self, text: str, unit: Unit) -> bool:
+        """Tell whether a word too dear with the white space before it fits where a chunk begins, without it."""
+        length = unit.end - unit.start
+        if length > 1 and (unit.start - unit.gap < 2 or length > (self.max_chars or length)):
+            return False
+        return self._counter.bare_counts([text[unit.start : unit.end]])[0] <= self._budget
 
     def _divide_word(self, text: str, unit: Unit) -> list[Unit]:
         length = unit.end - unit.start

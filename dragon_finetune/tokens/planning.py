@@ -67,7 +67,38 @@ class Planner:
             end = self._cut(first, fresh, self._reach(first))
             spans.append(Span(first, fresh, end))
             first, fresh = self._overlap_start(first, end), end
+        return self._lengthened(spans) if self._min_chars else spans
+
+    def _lengthened(self, spans: list[Span]) -> list[Span]:
+        """Return the spans, those below `min_chars` lengthened by units of a neighbour that can spare them."""
+        for place, (first, _, end) in enumerate(spans):
+            if self._chars(first, end) >= self._min_chars:
+                continue
+            if place:
+                before = spans[place - 1]
+                cuts = range(before.fresh + 1, spans[place].fresh)
+                cut = next((cut for cut in reversed(cuts) if self._both_fit(before.first, cut, cut, end)), None)
+                if cut is not None:
+                    spans[place - 1], spans[place] = before._replace(end=cut), Span(cut, cut, end)
+                    continue
+            if place + 1 < len(spans):
+                behind = spans[place + 1]
+                cuts = range(behind.fresh + 1, behind.end)
+                cut = next((cut for cut in cuts if self._both_fit(first, cut, cut, behind.end)), None)
+                if cut is not None:
+                    spans[place], spans[place + 1] = spans[place]._replace(end=cut), Span(cut, cut, behind.end)
         return spans
+
+    def _both_fit(self, first: int, end: int, start: int, last: int) -> bool:
+        lengths = [self._chars(first, end), self._chars(start, last)]
+        return (
+            min(lengths) >= self._min_chars
+            and max(lengths) <= (self._max_chars or max(lengths))
+            and max(self.tokens(first, end), self.tokens(start, last)) <= self._budget
+        )
+
+    def _chars(self, first: int, end: int) -> int:
+        return self._ends[end - 1] - self._starts[first]
 
     def tokens(self, first: int, end: int) -> int:
         """Return the tokens of units first..end-1."""
