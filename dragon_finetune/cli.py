@@ -213,16 +213,84 @@ def train(
     _print(result.model_dump(mode="json"), str(result), as_json)
 
 
+Chunks = Annotated[list[Path] | None, typer.Option("--chunks", help="The indexed chunk files, one or more.")]
+Questions = Annotated[Path | None, typer.Option("--questions", help="The questions file, to ask a model.")]
+Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs, to look for leaks.")]
+
+
 @app.command()
 def evaluate(
-    results: Annotated[Path, typer.Argument(help="The host's answers file.")],
+    results: Annotated[Path | None, typer.Argument(help="The host's answers file.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Or a model, with --chunks and --questions.")
+    ] = None,
+    chunks: Chunks = None,
+    questions: Questions = None,
+    pairs: Pairs = None,
+    era: Annotated[str, typer.Option(help="a: the 1 to 5 rubric; b: the newer host's quality, 0 to 5.")] = "a",
     as_json: Json = False,
 ) -> None:
-    """Score a retrieval run by the host's rubric: mean, tier, by difficulty and category."""
+    """Score a retrieval run by the host's rubric: mean, tier, by difficulty and category. Exits with 1 if it leaked."""
+    from dragon_finetune.evaluation.runs import Corpus, load_run, look_for_leaks, training_pairs
+    from dragon_finetune.evaluation.summary import summarise
+
+    # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.
+    loose = [path for path in (results, *(more or [])) if path is not None]
+    files = [*(chunks or []), *(path for path in loose if path.suffix == ".jsonl")]
+    answers = [path for path in loose if path.suffix != ".jsonl"]
+    if len(answers) + (model is not None) != 1:
+        raise SettingsError("give one answers file, or --model with --chunks and --questions.")
+    if era not in ("a", "b"):
+        raise SettingsError(f"--era is {era!r}; it is a or b.")
+    run = load_run(model or answers[0], Corpus(tuple(files), questions))
+    leaks = look_for_leaks(run, training_pairs(pairs, model))
+    summary = summarise(run, leaks, era=era)
+    _print(summary.to_dict(), str(summary), as_json)
+    raise typer.Exit(1 if leaks else 0)
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="The base's answers file; or a model, with --chunks and --questions.")],
+    tuned: Annotated[list[str], typer.Argument(help="The tuned model's, or several candidates'.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The tuned folder, where TUNED is a file.")] = None,
+    chunks: Chunks = None,
+    questions: Questions = None,
+    pairs: Pairs = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write it as markdown, for a pull request.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say whether the tuned model is better, by how much, and whether to believe it. Exits with 1 unless it is."""
+    from dragon_finetune.evaluation.judging import Request, judge
+
+    files = [*(chunks or []), *(Path(path) for path in tuned if path.endswith(".jsonl"))]
+    candidates = [source for source in tuned if not source.endswith(".jsonl")]
+    if not candidates:
+        raise SettingsError("give the tuned model's answers file too: dragon-finetune compare BASE TUNED.")
+    outcome = judge(Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed))
+    if html:
+        outcome.write_html(html)
+    if markdown:
+        outcome.write_markdown(markdown)
+    _print(outcome.to_dict(), str(outcome), as_json)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def calibrate(
+    base: Annotated[Path, typer.Argument(help="The base's answers file.")],
+    tuned: Annotated[Path, typer.Argument(help="The tuned model's answers file.")],
+    as_json: Json = False,
+) -> None:
+    """Propose distance thresholds that treat the tuned model as the host's treat the base."""
+    from dragon_finetune.evaluation.distances import calibrate as propose
     from dragon_finetune.evaluation.rubric import evaluate_results
 
-    evaluation = evaluate_results(results)
-    _print(evaluation.to_dict(), str(evaluation), as_json)
+    calibration = propose(evaluate_results(base), evaluate_results(tuned))
+    _print(calibration.to_dict(), str(calibration), as_json)
 
 
 @app.command()

@@ -102,7 +102,7 @@ def _run_codex(codex: Path, embedder: str, results: Path) -> Evaluation:
 def _report(out: Path, evaluations: dict[str, Evaluation], seconds: float) -> str:
     comparison = compare(evaluations["base"], evaluations["finetuned"])
     summary = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    write_json(out / "results" / "summary.json", {**summary, "comparison": vars(comparison), "seconds": seconds})
+    write_json(out / "results" / "summary.json", {**summary, "comparison": comparison.to_dict(), "seconds": seconds})
     parts = [f"\n== {name}\n{evaluation}" for name, evaluation in evaluations.items()]
     parts += ["\n== difference", str(comparison), f"\n{seconds:.0f} s in all. Look into {out}: codex/, results/."]
     return "\n".join(parts)

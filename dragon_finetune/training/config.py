@@ -28,6 +28,12 @@ class TrainingConfig(BaseModel):
             slices, so next to no padding is computed. Default: 1024 on a CPU (measured), 32768 elsewhere.
         gradient_accumulation_steps: batches per step. Saves memory; adds no negatives.
         gradient_checkpointing: compute activations twice instead of keeping them.
+        lora_rank: train low-rank adapters of this rank on all linear layers instead of the weights (needs peft), and
+            merge them when saving; None: train all weights.
+        dropout: the dropout probability of every layer in training; None: the base's own. Default 0: measured a tenth
+            faster and no worse (examples/benchmarks/bench_training.py).
+        false_negative_margin: of in-batch and hard negatives ignore those whose cosine to the query, as the base sees
+            it, is above (1 - margin) times that of the positive (0.05: NV-Retriever, arXiv 2407.15831); None: use all.
         max_seq_length: the limit in tokens to train with and to save; default: the base's own.
         temperature: what cosines are divided by in the ranking loss. Lower asks for less distance between positives and
             negatives, and so moves the general level of distances less; 0.05 is sentence-transformers' scale of 20.
@@ -64,6 +70,9 @@ class TrainingConfig(BaseModel):
     slice_tokens: int | None = Field(default=None, ge=64)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     gradient_checkpointing: bool = False
+    lora_rank: int | None = Field(default=None, ge=1)
+    dropout: float | None = Field(default=0.0, ge=0, lt=1)
+    false_negative_margin: float | None = Field(default=None, ge=0, lt=1)
     max_seq_length: int | None = Field(default=None, ge=8)
     temperature: float = Field(default=0.05, ge=0.001, le=1)
     query_prompt: str | None = None
@@ -122,6 +131,8 @@ class TrainingResult(BaseModel):
         log_history: everything the Trainer logged.
         seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it.
         validation: nDCG@10 of "base", "tuned" and "kept" on the held-back queries, 0 to 1; empty without validation.
+        forgetting: nDCG@10 of "base" and "kept" on 48 questions of general knowledge, which no domain has; empty where
+            the limit is too low for them.
         verdict: how the kept weights were chosen and confirmed (see `training.blend.Verdict`).
         curve: nDCG@10 at each look, by step.
         trouble: why the run was stopped before its time, and what to change; None if it was not.
@@ -140,6 +151,7 @@ class TrainingResult(BaseModel):
     examples_per_second: float
     tokens_per_second: float | None
     validation: dict[str, float]
+    forgetting: dict[str, float] = {}
     verdict: dict[str, Any] = {}
     curve: dict[int, float] = {}
     trouble: str | None = None
@@ -158,6 +170,9 @@ class TrainingResult(BaseModel):
         if self.verdict:
             gain, p = self.verdict["confirmed_on"], self.verdict["p"]
             lines += [f"gain over the base on the half that did not choose: {gain:+.4f} (one-sided p {p:.3f})"]
+        if self.forgetting:
+            before, after = self.forgetting["base"], self.forgetting["kept"]
+            lines += [f"general knowledge, nDCG@10: {before:.4f} before, {after:.4f} after ({after - before:+.4f})"]
         lines += [f"left out: {left_out}"] if left_out else []
         lines += [
             f"loss {loss} after {self.steps} steps, {self.pairs['training']} pairs, {self.seconds:.1f} s, "

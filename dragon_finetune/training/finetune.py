@@ -14,9 +14,11 @@ from transformers import TrainerCallback
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import library_bars_quiet, load_model
 from dragon_finetune.errors import DataError
+from dragon_finetune.evaluation.leaks import write_training_queries
 from dragon_finetune.records import Pair, write_text
 from dragon_finetune.tokens.audit import TokenAudit, audit_tokens
 from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.training.adapters import add_adapters, merge_adapters
 from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
 from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.config import TrainingConfig, TrainingResult
@@ -26,6 +28,8 @@ from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_
 from dragon_finetune.training.plan import TrainingPlan, measure
 from dragon_finetune.training.validation import Judgement, Validation
 from dragon_finetune.training.watch import DivergenceCallback, ValidationCallback
+
+_PROBE = Path(__file__).with_name("general_probe.jsonl")
 
 
 class FineTuner:
@@ -117,11 +121,14 @@ class FineTuner:
         guard = DivergenceCallback()
         looks = self._looks(validate, first, output, len(training))
         watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
+        if self.config.lora_rank:
+            add_adapters(model, self.config.lora_rank)
         fit(model, self.config, folder.prompts, training, output.checkpoints, watchers, checkpoint)
         assert stats.stats is not None
         if not is_first_process():
             return self._wait_for(output)
         outcome = self._keep(model, base, validate, first, looks, guard)
+        outcome["forgetting"] = self._forgetting(model, base, folder)
         draft = output.draft()
         save_model(model, draft, folder)
         result = {
@@ -132,6 +139,7 @@ class FineTuner:
             "fingerprint": fingerprint(ModelFolder.open(draft)),
         }
         write_text(draft / "README.md", _model_card(self.config, result))
+        write_training_queries(draft, [*training, *validation])
         output.publish(
             {
                 "base_model": self.config.base_model,
@@ -190,6 +198,8 @@ class FineTuner:
         trouble = guard.trouble or (looks.trouble if looks else None)
         if looks and (best := looks.best_weights()):
             model.load_state_dict(best)
+        if self.config.lora_rank:
+            merge_adapters(model)
         if not is_finite(snapshot(model)) or (trouble and looks is None):
             model.load_state_dict(base)
             return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}
@@ -204,6 +214,19 @@ class FineTuner:
             "curve": looks.curve,
             "trouble": trouble,
         }
+
+    def _forgetting(self, model: SentenceTransformer, base: Weights, folder: ModelFolder) -> dict[str, float]:
+        """Return nDCG@10 of base and kept weights on general knowledge, {} if the limit is too low for it."""
+        probe = read_pairs(_PROBE)
+        if audit_tokens(probe, folder).over_limit:
+            return {}
+        judge = Validation(probe, probe, folder, precision=pick_precision(self.config, model.device)).judge
+        kept = snapshot(model)
+        after = judge(model).mean
+        model.load_state_dict(base)
+        before = judge(model).mean
+        model.load_state_dict(kept)
+        return {"base": before, "kept": after}
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config

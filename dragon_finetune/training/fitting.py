@@ -1,7 +1,9 @@
 """One fit on SentenceTransformerTrainer: arguments, loss, batches without padding."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import (
@@ -11,7 +13,9 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.sampler import BatchSamplers
 from sentence_transformers.sentence_transformer.losses import (
+    CachedGISTEmbedLoss,
     CachedMultipleNegativesRankingLoss,
+    GISTEmbedLoss,
     MatryoshkaLoss,
     MultipleNegativesRankingLoss,
 )
@@ -43,6 +47,8 @@ def fit(
     Raises:
         SettingsError: Matryoshka dimensions beyond the model's.
     """
+    if config.dropout is not None:
+        _set_dropout(model, config.dropout)
     # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
     model.model_card_data.widget = [{"text": "none"}]
     trainer = SentenceTransformerTrainer(
@@ -61,15 +67,37 @@ def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaL
     """Return the ranking loss over in-batch negatives, gathered across devices, inside MatryoshkaLoss."""
     scale = 1 / config.temperature
     several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    cached = config.batch_size >= CACHED_FROM
+    tokens: dict[str, Any] = {"mini_batch_num_tokens": slice_tokens(config, model.device)} if cached else {}
     loss: torch.nn.Module
-    if config.batch_size >= CACHED_FROM:
-        tokens = slice_tokens(config, model.device)
-        loss = CachedMultipleNegativesRankingLoss(
-            model, scale=scale, mini_batch_num_tokens=tokens, gather_across_devices=several
+    if config.false_negative_margin is not None:
+        guided = CachedGISTEmbedLoss if cached else GISTEmbedLoss
+        loss = guided(
+            model,
+            # The base as it is before training: a copy, which stays.
+            guide=copy.deepcopy(model).eval().requires_grad_(False),
+            temperature=config.temperature,
+            margin_strategy="relative",
+            margin=config.false_negative_margin,
+            contrast_anchors=False,
+            contrast_positives=False,
+            gather_across_devices=several,
+            **tokens,
         )
     else:
-        loss = MultipleNegativesRankingLoss(model, scale=scale, gather_across_devices=several)
+        plain = CachedMultipleNegativesRankingLoss if cached else MultipleNegativesRankingLoss
+        loss = plain(model, scale=scale, gather_across_devices=several, **tokens)
     return MatryoshkaLoss(model, loss, matryoshka_dims(model, config.matryoshka_dims))
+
+
+def _set_dropout(model: SentenceTransformer, probability: float) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        # In attention it is a plain number in many architectures, read at each forward pass.
+        for name, value in vars(module).items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(module, name, probability)
 
 
 def slice_tokens(config: TrainingConfig, device: torch.device) -> int:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dragon_finetune.errors import DataError
+from dragon_finetune.evaluation.overlap import NEAR, jaccard, near_duplicates, plain, words
 from dragon_finetune.records import Pair, as_pair, read_jsonl
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ GENERAL = "general"
 """The `source` of pairs from outside the domain."""
 GROUP_KEYS = ("positive_chunk_id", "original_question_id")
 """Metadata that tells from which document or question a pair was made."""
+_REASONS = (
+    "duplicate pairs",
+    "near-duplicate pairs",
+    "queries equal to their passage",
+    "negatives that are positives",
+)
 
 
 def read_pairs(source: "Iterable[Any] | str | Path") -> list[Pair]:
@@ -41,40 +47,56 @@ def read_pairs(source: "Iterable[Any] | str | Path") -> list[Pair]:
 def clean_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], dict[str, int]]:
     """Return the pairs without what would teach the wrong thing, and how much was left out, by reason.
 
-    Left out: a pair whose query and positive another has too, apart from case, punctuation and spaces; a pair whose
-    query is its positive; a negative that is also a positive of the same query.
+    Left out: a pair whose query and positive another has too, apart from case, punctuation and spaces, or nearly
+    (`evaluation.overlap.NEAR`); a pair whose query is its positive; a negative that is, exactly or nearly, a positive
+    of the same query.
     """
-    dropped = {"duplicate pairs": 0, "queries equal to their passage": 0, "negatives that are positives": 0}
-    right: dict[str, set[str]] = {}
+    dropped = dict.fromkeys(_REASONS, 0)
+    right: dict[str, list[frozenset[str]]] = {}
     for pair in pairs:
-        right.setdefault(_plain(pair.query), set()).add(_plain(pair.positive))
+        right.setdefault(plain(pair.query), []).append(words(pair.positive))
     seen: set[tuple[str, str]] = set()
     kept = []
     for pair in pairs:
-        key = (_plain(pair.query), _plain(pair.positive))
+        key = (plain(pair.query), plain(pair.positive))
         if key in seen:
             dropped["duplicate pairs"] += 1
         elif key[0] == key[1]:
             dropped["queries equal to their passage"] += 1
         else:
             seen.add(key)
-            negatives = tuple(text for text in pair.negatives if _plain(text) not in right[key[0]])
+            positives = right[key[0]]
+            negatives = tuple(text for text in pair.negatives if not _is_near(text, positives))
             dropped["negatives that are positives"] += len(pair.negatives) - len(negatives)
             kept.append(replace(pair, negatives=negatives))
-    return kept, dropped
+    distinct = _without_near(kept)
+    dropped["near-duplicate pairs"] = len(kept) - len(distinct)
+    return distinct, dropped
 
 
-def _plain(text: str) -> str:
-    # A text of punctuation alone is compared as it stands.
-    return " ".join(re.findall(r"\w+", text.casefold())) or text
+def _is_near(text: str, others: Sequence[frozenset[str]]) -> bool:
+    return any(jaccard(words(text), other) >= NEAR for other in others)
+
+
+def _without_near(pairs: list[Pair]) -> list[Pair]:
+    queries = [pair.query for pair in pairs]
+    gone: set[int] = set()
+    for near in near_duplicates(queries, queries):
+        # The earlier of two is kept, unless it has gone itself.
+        if near.left < near.right and near.left not in gone and near.right not in gone:
+            one, two = (words(pairs[index].positive) for index in (near.left, near.right))
+            if jaccard(one, two) >= NEAR:
+                gone.add(near.right)
+    return [pair for index, pair in enumerate(pairs) if index not in gone]
 
 
 def split_pairs(pairs: Sequence[Pair], validation_share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
     """Return (training, validation) pairs that share no query, no positive and no source document.
 
-    Pairs that share a query, a positive, or one of `GROUP_KEYS` in their metadata, directly or through others, form a
-    group and stay together. Per `source`, groups are drawn in random order until `validation_share` of its pairs is
-    reached; no group that would take it beyond twice that share is drawn. The source "general" is never held back.
+    Pairs that share a query or a positive, exactly or nearly, or one of `GROUP_KEYS` in their metadata, directly or
+    through others, form a group and stay together. Per `source`, groups are drawn in random order until
+    `validation_share` of its pairs is reached; no group that would take it beyond twice that share is drawn. The source
+    "general" is never held back.
     """
     groups = _groups(pairs)
     sources: dict[Any, str] = {}
@@ -106,6 +128,12 @@ def _groups(pairs: Sequence[Pair]) -> Any:
         for index, pair in enumerate(pairs)
         for name, value in (("query", pair.query), ("positive", pair.positive), *_documents(pair))
     ]
+    for texts in ([pair.query for pair in pairs], [pair.positive for pair in pairs]):
+        first: dict[str, int] = {}
+        for index, text in enumerate(texts):
+            first.setdefault(text, index)
+        distinct, places = list(first), list(first.values())
+        links += [(places[near.left], places[near.right]) for near in near_duplicates(distinct, distinct)]
     rows, columns = zip(*links, strict=True)
     graph = coo_array((np.ones(len(links)), (rows, columns)), shape=(len(pairs), len(pairs)))
     return connected_components(graph, directed=False)[1]

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dragon_finetune.embedding.engines import TorchEngine, Vectors, embed_sorted
+from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.records import Pair
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
@@ -108,19 +109,6 @@ class Validation:
         vectors = embed_sorted(engine, texts, lengths, prompt, TokenBatcher(_BUDGET))
         model.train(was_training)
         return vectors
-
-
-def ndcg_at_10(scores: npt.NDArray[Any], right: Sequence[int]) -> float:
-    """Return nDCG@10 with binary relevance (Järvelin & Kekäläinen 2002; gain 1, discount log2(rank + 1)).
-
-    Args:
-        scores: one per passage; higher is nearer. Ties go to the lower index.
-        right: indices of the relevant passages.
-    """
-    top = np.argsort(-scores, kind="stable")[:10]
-    gains = np.isin(top, right) / np.log2(np.arange(2, len(top) + 2))
-    ideal = (1 / np.log2(np.arange(2, min(len(right), 10) + 2))).sum()
-    return float(gains.sum() / ideal)
 
 
 def halves(count: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

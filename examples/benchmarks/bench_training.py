@@ -13,7 +13,9 @@ import argparse
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 from sentence_transformers import (
@@ -23,6 +25,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.sampler import BatchSamplers
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from transformers import PrinterCallback
 
 from dragon_finetune import TrainingConfig
 from dragon_finetune.embedding.model import load_model
@@ -35,13 +38,15 @@ from dragon_finetune.training.validation import Validation
 PAIRS = Path(__file__).parents[1] / "dragons_codex" / "data" / "training" / "pairs.jsonl"
 
 
-def plain(model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int) -> None:
+def plain(
+    model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int, epochs: int = 1, batch: int = 16
+) -> None:
     dataset = Dataset.from_dict({"anchor": [p.query for p in pairs], "positive": [p.positive for p in pairs]})
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(out),
-        num_train_epochs=1,
-        per_device_train_batch_size=16,
-        gradient_accumulation_steps=4,
+        num_train_epochs=epochs,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=64 // batch,
         learning_rate=5e-5,
         warmup_steps=0.1,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
@@ -56,10 +61,11 @@ def plain(model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int) -
     trainer = SentenceTransformerTrainer(
         model=model, args=arguments, train_dataset=dataset, loss=MultipleNegativesRankingLoss(model)
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
 
 
-def ours(model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int) -> None:
+def ours(model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int, **settings: Any) -> None:
     config = TrainingConfig(
         base_model="embedded",
         output_dir=out,
@@ -69,6 +75,7 @@ def ours(model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int) ->
         seed=seed,
         save_steps=10_000,
         device="cpu",
+        **settings,
     )
     fit(model, config, ModelFolder.open("embedded").prompts, pairs, out, [], None)
 
@@ -79,14 +86,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     folder = ModelFolder.open("embedded")
-    speeds: dict[str, list[float]] = {"plain": [], "ours": []}
-    scores: dict[str, list[float]] = {"base": [], "plain": [], "ours": []}
+    recipes = {"plain": plain, "ours": ours, "ours, dropout": partial(ours, dropout=None)}
+    speeds: dict[str, list[float]] = {name: [] for name in recipes}
+    scores: dict[str, list[float]] = {"base": [], **{name: [] for name in recipes}}
     for seed in range(1, options.rounds + 1):
         training, held_back = split_pairs(read_pairs(PAIRS), 0.2, seed)
         training = training[: options.pairs]
         validation = Validation(held_back, training + held_back, folder)
         scores["base"].append(validation.judge(load_model(folder, device="cpu")).mean)
-        for name, train in (("plain", plain), ("ours", ours)):
+        for name, train in recipes.items():
             model = load_model(folder, device="cpu")
             with tempfile.TemporaryDirectory() as out:
                 started = time.perf_counter()
@@ -94,10 +102,10 @@ def main() -> None:
                 speeds[name].append(len(training) / (time.perf_counter() - started))
             scores[name].append(validation.judge(model).mean)
     print(f"{options.pairs} pairs, one epoch, best of {options.rounds} interleaved rounds (one seed each)")
-    print(f"{'':<8} {'pairs/s':>8} {'ratio':>6} {'nDCG@10 mean':>13}   by seed")
+    print(f"{'':<16} {'pairs/s':>8} {'ratio':>6} {'nDCG@10 mean':>13}   by seed")
     for name, found in scores.items():
         rate = f"{max(speeds[name]):>8.2f} {max(speeds[name]) / max(speeds['plain']):>6.2f}" if name in speeds else ""
-        print(f"{name:<8} {rate:>15} {statistics.mean(found):>13.4f}   {' '.join(f'{x:.4f}' for x in found)}")
+        print(f"{name:<16} {rate:>15} {statistics.mean(found):>13.4f}   {' '.join(f'{x:.4f}' for x in found)}")
 
 
 if __name__ == "__main__":

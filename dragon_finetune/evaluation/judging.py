@@ -1,0 +1,138 @@
+"""Everything that `compare` does: runs, leaks, statistics, calibration, and the report."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dragon_finetune.errors import DataError
+from dragon_finetune.evaluation.comparison import Comparison, compare, correct_for_looking
+from dragon_finetune.evaluation.distances import Calibration, calibrate
+from dragon_finetune.evaluation.report import Attachments, markdown, write_html
+from dragon_finetune.evaluation.runs import Corpus, Run, load_run, look_for_leaks, training_card, training_pairs
+from dragon_finetune.records import write_text
+
+_RANGES = (32, 64, 128, 256, 512, 1024, 2048, 8192)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare.
+
+    Attributes:
+        base: an answers file, or a model.
+        candidates: the same of one tuned model, or of several.
+        files, questions: chunk files and questions file; models need both, answers files gain recall by the first.
+        pairs: the training pairs, to look for leaks; default: what the tuned folder tells.
+        model: the tuned folder, where the candidate is a file.
+        seed: of the resampling.
+    """
+
+    base: str
+    candidates: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    questions: Path | None = None
+    pairs: Path | None = None
+    model: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The comparisons, best first by mean score; the report is that of the best."""
+
+    names: list[str]
+    comparisons: list[Comparison]
+    base: Run
+    runs: list[Run]
+    calibration: Calibration | None
+    model: str | None
+    files: tuple[Path, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the best candidate is believably better than the base, else 1."""
+        return self.comparisons[0].verdict.exit_code
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the best comparison as JSON-safe values, with the others under "candidates"."""
+        best = self.comparisons[0].to_dict()
+        best["calibration"] = self.calibration.to_dict() if self.calibration else None
+        others = zip(self.names, self.comparisons, strict=True)
+        candidates = [{"name": name, "tuned": each.tuned, "p_corrected": each.p} for name, each in others]
+        return {**best, "candidates": candidates}
+
+    def __str__(self) -> str:
+        if len(self.comparisons) == 1:
+            return str(self.comparisons[0])
+        rows = [
+            f"  {name:<40.40} {each.tuned:.2f}  {each.difference:+.2f} [{each.low:+.2f}, {each.high:+.2f}]  "
+            f"p {each.p:.4f}"
+            for name, each in zip(self.names, self.comparisons, strict=True)
+        ]
+        return "\n".join([f"best of {len(rows)} candidates: {self.names[0]}", str(self.comparisons[0]), *rows])
+
+    def write_html(self, path: Path) -> None:
+        """Write the report of the best candidate."""
+        attachments = Attachments(self.calibration, self._tokens(), training_card(self.model))
+        write_html(path, self.comparisons[0], self.base.evaluation, self.runs[0].evaluation, attachments)
+
+    def write_markdown(self, path: Path) -> None:
+        """Write the comparison of the best candidate as markdown."""
+        write_text(path, markdown(self.comparisons[0]))
+
+    def _tokens(self) -> dict[str, int]:
+        """Return how many of the corpus's texts, or of the retrieved ones, have how many tokens."""
+        if self.model is None:
+            return {}
+        from dragon_finetune.tokens.counting import TokenCounter
+
+        texts: Iterable[str]
+        if self.files:
+            texts = [chunk.text for chunk in Corpus(self.files).chunks]
+        else:
+            texts = {str(chunk["text"]) for result in self.runs[0].results for chunk in result["retrieved_chunks"]}
+        counts = list(TokenCounter(self.model).counts(list(texts)))
+        table: dict[str, int] = {}
+        for low, high in zip((0, *_RANGES), (*_RANGES, 10**9), strict=True):
+            number = sum(low < count <= high for count in counts)
+            if number:
+                table[f"up to {high}" if high < 10**9 else f"over {low}"] = number
+        return table
+
+
+def judge(request: Request) -> Outcome:
+    """Return the comparison of a base with one tuned model, or with several candidates (p corrected by Holm).
+
+    Raises:
+        DataError: a bad file, or files over different questions.
+        SettingsError: a model without chunk files or questions.
+    """
+    corpus = Corpus(request.files, request.questions)
+    base = load_run(request.base, corpus)
+    runs = [load_run(source, corpus) for source in request.candidates]
+    comparisons = []
+    for run in runs:
+        model = run.model or request.model
+        leaks = look_for_leaks(run, training_pairs(request.pairs, model))
+        rankings = (base.rankings, run.rankings) if base.rankings and run.rankings else None
+        comparisons.append(compare(base.evaluation, run.evaluation, leaks=leaks, rankings=rankings, seed=request.seed))
+    corrected = correct_for_looking(comparisons)
+    order = sorted(range(len(runs)), key=lambda place: -corrected[place].tuned)
+    best = runs[order[0]]
+    return Outcome(
+        names=[request.candidates[place] for place in order],
+        comparisons=[corrected[place] for place in order],
+        base=base,
+        runs=[runs[place] for place in order],
+        calibration=_calibration(base, best),
+        model=best.model or request.model,
+        files=request.files,
+    )
+
+
+def _calibration(base: Run, tuned: Run) -> Calibration | None:
+    try:
+        return calibrate(base.evaluation, tuned.evaluation)
+    except DataError:  # a run that retrieved nothing has no distances; its scores say so
+        return None

@@ -1,0 +1,68 @@
+"""Texts that say the same in nearly the same words, found without comparing every one with every other."""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+NEAR = 0.8
+"""Share of common words (Jaccard) from which two texts count as near-duplicates."""
+
+_WORD = re.compile(r"\w+")
+
+
+class Near(NamedTuple):
+    """Texts `left` and `right` (their indices) share this share of their different words, 0 to 1."""
+
+    left: int
+    right: int
+    jaccard: float
+
+
+def plain(text: str) -> str:
+    """Return the text without case, punctuation and extra spaces; a text of punctuation alone as it stands."""
+    return " ".join(_WORD.findall(text.casefold())) or text
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the different words of a text, without case; of a text of punctuation alone the text itself."""
+    return frozenset(plain(text).split(" "))
+
+
+def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
+    """Return the share of all words that both have."""
+    return len(left & right) / len(left | right)
+
+
+def near_duplicates(left: Sequence[str], right: Sequence[str], threshold: float = NEAR) -> Iterator[Near]:
+    """Yield every pair of texts whose Jaccard similarity of words is at least `threshold`, by `left`, then `right`.
+
+    Two such texts share one of their rarest words, so that only few are compared (prefix filtering: Chaudhuri, Ganti
+    & Kaushik 2006, "A primitive operator for similarity joins"). Give the same sequence twice to search within one:
+    each pair then comes in both orders, and each text with itself.
+    """
+    left_words = [words(text) for text in left]
+    right_words = left_words if right is left else [words(text) for text in right]
+    often = Counter(word for text in right_words for word in text)
+    index: dict[str, list[int]] = defaultdict(list)
+    for number, text in enumerate(right_words):
+        for word in _rarest(text, often, threshold):
+            index[word].append(number)
+    for number, text in enumerate(left_words):
+        candidates = {other for word in _rarest(text, often, threshold) for other in index.get(word, ())}
+        for other in sorted(candidates):
+            if _may_reach(len(text), len(right_words[other]), threshold):
+                share = jaccard(text, right_words[other])
+                if share >= threshold:
+                    yield Near(number, other, share)
+
+
+def _rarest(text: frozenset[str], often: Counter[str], threshold: float) -> list[str]:
+    # At least ceil(threshold * size) words are shared, so one of the others plus one must be.
+    needed = len(text) - math.ceil(threshold * len(text) - 1e-9) + 1
+    return sorted(text, key=lambda word: (often[word], word))[:needed]
+
+
+def _may_reach(one: int, two: int, threshold: float) -> bool:
+    return min(one, two) >= threshold * max(one, two) - 1e-9

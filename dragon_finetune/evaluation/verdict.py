@@ -1,0 +1,107 @@
+"""The verdict: one sentence to act on, and an exit code for scripts."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dragon_finetune.evaluation.rubric import tier
+
+if TYPE_CHECKING:
+    from dragon_finetune.evaluation.comparison import Comparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison means.
+
+    Attributes:
+        outcome: "better"; "distances only" (the score is better, but by topic coverage alone that is not shown);
+            "worse"; "not shown" (the interval holds zero); or "contaminated".
+        tier: of the tuned model; None for a contaminated comparison, whose score means nothing.
+        sentence: outcome, figures, and what to do next.
+        leaks_checked: False if nobody looked for leaks: then the outcome holds only if there are none.
+    """
+
+    outcome: str
+    tier: str | None
+    sentence: str
+    leaks_checked: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the tuned model is believably better, else 1."""
+        return 0 if self.outcome == "better" else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and `exit_code` as JSON-safe values."""
+        return {**asdict(self), "exit_code": self.exit_code}
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def reach(comparison: "Comparison") -> Verdict:
+    """Return the verdict of a comparison."""
+    if comparison.leaks:
+        return _contaminated(comparison)
+    outcome = _outcome(comparison)
+    mark = tier(comparison.tuned)
+    figures = (
+        f"{comparison.base:.2f} to {comparison.tuned:.2f}: {comparison.difference:+.2f}, 95% interval "
+        f"{comparison.low:+.2f} to {comparison.high:+.2f}, p {comparison.p:.4f}"
+    )
+    checked = comparison.leaks is not None
+    parts = [f"{mark.name}, {_IN_WORDS[outcome]} ({figures}).", _next_step(comparison, outcome, mark.advice)]
+    parts += [] if checked else ["Leaks were not looked for: give --pairs, or a model folder that tells."]
+    return Verdict(outcome, mark.name, " ".join(part for part in parts if part), checked)
+
+
+_IN_WORDS = {
+    "better": "believably better than the base",
+    "distances only": "but by its distances only",
+    "worse": "believably worse than the base",
+    "not shown": "no difference shown",
+}
+
+
+def _outcome(comparison: "Comparison") -> str:
+    if comparison.p >= 0.05 or comparison.low <= 0 <= comparison.high:
+        return "not shown"
+    if comparison.high < 0:
+        return "worse"
+    return "better" if comparison.coverage.low > 0 else "distances only"
+
+
+def _next_step(comparison: "Comparison", outcome: str, advice: str) -> str:
+    if outcome == "worse":
+        return "Keep the base; lower the learning rate or mend the pairs before training again."
+    if outcome == "not shown":
+        return (
+            f"Keep the base. {comparison.score.questions} questions spread like these show a gain of "
+            f"{comparison.score.detectable:.2f} or more; ask more questions, or train for a larger gain."
+        )
+    if outcome == "distances only":
+        gain = comparison.coverage
+        return (
+            f"By topic coverage alone the gain is {gain.difference:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}): that "
+            "more is found is not shown. The rubric takes points by raw distance, and training moved the distances; "
+            "`calibrate` shows what it gives by fair thresholds. Train on more and better pairs."
+        )
+    return advice
+
+
+def _contaminated(comparison: "Comparison") -> Verdict:
+    assert comparison.leaks
+    ids = ", ".join(str(each) for each in list(comparison.leaks.leaks)[:10])
+    more = ", ..." if len(comparison.leaks.leaks) > 10 else ""
+    sentence = (
+        f"Contaminated, so no tier: {len(comparison.leaks.leaks)} of {comparison.score.questions} questions were "
+        f"trained on ({ids}{more})."
+    )
+    if comparison.clean and comparison.clean_means:
+        clean, (base, tuned) = comparison.clean, comparison.clean_means
+        sentence += (
+            f" On the {clean.questions} others: {base:.2f} to {tuned:.2f}, {clean.difference:+.2f}, 95% interval "
+            f"{clean.low:+.2f} to {clean.high:+.2f}."
+        )
+    sentence += " Take the leaking pairs out (`dragon-finetune pairs --questions-to-avoid`) and train again."
+    return Verdict("contaminated", None, sentence, True)
