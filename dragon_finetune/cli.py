@@ -163,6 +163,40 @@ def doctor(
 
 
 @app.command()
+def pairs(
+    chunks: Annotated[list[Path], typer.Argument(help="JSON lines with `text` and whatever metadata there is.")],
+    out: Annotated[Path, typer.Option(help="The pairs file to write.")],
+    indexes: Annotated[Path | None, typer.Option(help="Folder of the codex's *_index.json.")] = None,
+    questions_to_avoid: Annotated[Path | None, typer.Option(help="The test's questions file: none may leak.")] = None,
+    per_chunk: Annotated[int, typer.Option(help="Pairs per chunk at most.")] = 2,
+    seed: int = 42,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only this source; may be repeated. See docs/pairs.md.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The base: cuts long chunks, finds rewordings.")
+    ] = None,
+    hard_negatives: Annotated[int, typer.Option(help="Hard negatives per pair; needs --model.")] = 0,
+    llm: Annotated[str | None, typer.Option(help="Also let this model of an Ollama server write queries.")] = None,
+    llm_url: Annotated[str, typer.Option(help="Where the server is.")] = "http://localhost:11434",
+    preview: Annotated[int, typer.Option(help="Print so many pairs to judge.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Build training pairs from the codex's own text, without labels; questions to avoid do not leak into them."""
+    from dragon_finetune.training.building import PairsRequest, build, write_pairs
+    from dragon_finetune.training.llm import LlmSettings
+
+    asked = LlmSettings(llm, out.with_suffix(".queries.jsonl"), llm_url, seed=seed) if llm else None
+    request = PairsRequest(
+        chunks, indexes, questions_to_avoid, model, per_chunk, seed, tuple(source or ()), hard_negatives, asked
+    )
+    result = build(request)
+    write_pairs(out, result.pairs)
+    shown = f"{result}\n{result.preview(preview)}" if preview else str(result)
+    _print(result.to_dict(), shown, as_json)
+
+
+@app.command()
 def train(
     pairs: Annotated[Path, typer.Argument(help="JSON lines with `query`, `positive_text`, optional `negative_texts`.")],
     base_model: Annotated[str | None, typer.Option(help='A model folder, a hub name, or "embedded".')] = None,

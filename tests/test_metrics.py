@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragon_finetune.embedding.bulk import ChunkRef
-from dragon_finetune.evaluation.metrics import RECALL_AT, mean_metrics, rank, rank_results
+from dragon_finetune.evaluation.metrics import RECALL_AT, Relevance, mean_metrics, rank, rank_results
 
 CORPUS = 30
 
@@ -85,9 +85,9 @@ def test_relevant_are_judged_chunks_else_those_with_half_the_topics():
     corpus = [passage("a", "Ilse and Hob"), passage("b", "Ilse alone"), passage("c", "nobody"), passage("d", "nobody")]
     question = {"question_id": 1, "expected_topics": ["ilse", "HOB", "oar", "lamp"]}
     retrieved = [{"text": "nobody"}, {"text": "Ilse and Hob"}, {"text": "of another index"}]
-    found = rank_results([{**question, "retrieved_chunks": retrieved}], corpus)[1]
+    found = rank_results([{**question, "retrieved_chunks": retrieved}], Relevance(corpus))[1]
     assert (found.relevant, found.mrr) == (1, 0.5)
     judged = {**question, "relevant_chunk_ids": ["d"], "retrieved_chunks": retrieved}
-    assert rank_results([judged], corpus)[1].mrr == 1
+    assert rank_results([judged], Relevance(corpus))[1].mrr == 1
     none = {"question_id": 2, "expected_topics": ["whale"], "retrieved_chunks": retrieved}
-    assert rank_results([none], corpus) == {2: None}
+    assert rank_results([none], Relevance(corpus)) == {2: None}

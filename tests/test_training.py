@@ -112,7 +112,7 @@ def test_what_is_kept_is_never_worse_than_the_base_where_it_was_confirmed(judged
     base, first = snapshot(model), judge(model)
     torch.manual_seed(1)
     model.load_state_dict({name: tensor + noise * torch.randn_like(tensor) for name, tensor in base.items()})
-    verdict = keep_the_best(model, base, judge, first, seed=0)
+    verdict, _ = keep_the_best(model, base, judge, first, seed=0)
     again = judge(model)
     _, confirming = halves(len(first.ndcg), 0)
     assert again.mean == pytest.approx(verdict.kept)

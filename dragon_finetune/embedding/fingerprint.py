@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from dragon_finetune.tokens.folder import CARD, ModelFolder
+from dragon_finetune.tokens.folder import CARD, TRAINING_QUERIES, ModelFolder
 
 # Files of a model folder that no vector depends on.
-_BESIDE_THE_POINT = {CARD, "README.md", "config_sentence_transformers.json", ".gitattributes", "data_config.json"}
+_BESIDE_THE_POINT = {
+    CARD,
+    TRAINING_QUERIES,
+    "README.md",
+    "config_sentence_transformers.json",
+    ".gitattributes",
+    "data_config.json",
+}
 
 
 def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:

@@ -2,20 +2,21 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.overlap import near_duplicates, plain, words
 from dragon_finetune.records import Pair, read_jsonl, write_jsonl
+from dragon_finetune.tokens.folder import TRAINING_QUERIES
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
-QUERIES_FILE = "training_queries.jsonl"
-"""Beside a trained model's weights: what it was trained on, so that leaks can be found months later."""
 NEAR_WORDS = 0.7
 """Share of common words, rare ones counting more, from which a query counts as nearly a question."""
 NEAR_COSINE = 0.85
@@ -93,39 +94,48 @@ def find_leaks(
         embedder: finds rewordings, as queries of at least `NEAR_COSINE`; None: only words are compared.
     """
     asked = [str(question["question"]) for question in questions]
-    queries = list(dict.fromkeys(pair.query for pair in pairs))
     found: dict[int, tuple[int, float, str]] = {}
-
-    def note(question: int, kind: str, score: float, query: str) -> None:
-        known = found.get(question)
-        candidate = (_KINDS.index(kind), -score, query)
-        if known is None or candidate < known:
-            found[question] = candidate
-
-    by_id = {str(question["question_id"]): place for place, question in enumerate(questions)}
-    for pair in pairs:
-        made_from = by_id.get(str(_origin(pair)))
-        if made_from is not None:
-            note(made_from, _KINDS[0], 1.0, pair.query)
-    weights = _rarity([*asked, *queries])
-    for near in near_duplicates(asked, queries, NEAR_WORDS):
-        question, query = asked[near.left], queries[near.right]
-        kind = _KINDS[1] if question == query else _KINDS[2] if plain(question) == plain(query) else _KINDS[3]
-        share = _weighted(words(question), words(query), weights)
-        if share >= NEAR_WORDS:
-            note(near.left, kind, share, query)
-    if embedder is not None and queries:
-        cosines = embedder.encode(asked, role="query") @ embedder.encode(queries, role="query").T
-        for place, nearest in enumerate(cosines.argmax(axis=1).tolist()):
-            if cosines[place, nearest] >= NEAR_COSINE:
-                note(place, _KINDS[4], float(cosines[place, nearest]), queries[nearest])
+    for place, kind, score, query in _matches(questions, pairs, embedder):
+        candidate = (kind, -score, query)
+        if place not in found or candidate < found[place]:
+            found[place] = candidate
     leaks = {
         questions[place]["question_id"]: Leak(
             questions[place]["question_id"], asked[place], query, _KINDS[kind], -negative
         )
         for place, (kind, negative, query) in sorted(found.items())
     }
-    return LeakReport(leaks, len(queries), _trained_positives(questions, pairs, leaks))
+    return LeakReport(leaks, len({pair.query for pair in pairs}), _trained_positives(questions, pairs, leaks))
+
+
+def leaking_queries(
+    questions: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], embedder: "FineTunedEmbedder | None" = None
+) -> set[str]:
+    """Return all training queries that give a question away; arguments as for `find_leaks`."""
+    return {query for _, _, _, query in _matches(questions, pairs, embedder)}
+
+
+def _matches(
+    questions: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], embedder: "FineTunedEmbedder | None"
+) -> Iterator[tuple[int, int, float, str]]:
+    """Yield (place of the question, place of the kind in `_KINDS`, score, query) of every leak."""
+    asked = [str(question["question"]) for question in questions]
+    queries = list(dict.fromkeys(pair.query for pair in pairs))
+    by_id = {str(question["question_id"]): place for place, question in enumerate(questions)}
+    for pair in pairs:
+        made_from = by_id.get(str(_origin(pair)))
+        if made_from is not None:
+            yield made_from, 0, 1.0, pair.query
+    weights = _rarity([*asked, *queries])
+    for near in near_duplicates(asked, queries, NEAR_WORDS):
+        question, query = asked[near.left], queries[near.right]
+        share = _weighted(words(question), words(query), weights)
+        if share >= NEAR_WORDS:
+            yield near.left, 1 if question == query else 2 if plain(question) == plain(query) else 3, share, query
+    if embedder is not None and queries and asked:
+        cosines = embedder.encode(asked, role="query") @ embedder.encode(queries, role="query").T
+        for place, near_query in np.argwhere(cosines >= NEAR_COSINE).tolist():
+            yield place, 4, float(cosines[place, near_query]), queries[near_query]
 
 
 def _rarity(texts: Sequence[str]) -> dict[str, float]:
@@ -173,7 +183,7 @@ def _trained_positives(
 def write_training_queries(folder: Path, pairs: Sequence[Pair]) -> None:
     """Write what `read_training_queries` reads into a model folder."""
     write_jsonl(
-        folder / QUERIES_FILE,
+        folder / TRAINING_QUERIES,
         (
             {"query": pair.query, "positive_text": pair.positive, "original_question_id": _origin(pair)}
             for pair in pairs
@@ -187,7 +197,7 @@ def read_training_queries(model: Path | str) -> list[Pair] | None:
     Raises:
         DataError: the file is damaged.
     """
-    file = Path(model) / QUERIES_FILE
+    file = Path(model) / TRAINING_QUERIES
     if not file.is_file():
         return None
     pairs = []

@@ -78,16 +78,45 @@ def _ideal(count: int) -> float:
     return float((1 / np.log2(np.arange(2, count + 2))).sum())
 
 
-def relevant_texts(question: Mapping[str, Any], lowered: Sequence[str]) -> list[int]:
-    """Return the places of the texts that hold at least half of the question's expected topics, as substrings.
+class Relevance:
+    """Which chunks of a corpus are relevant to a question; what was found out is kept.
+
+    Relevant are the chunks of the question's `relevant_chunk_ids`, where somebody judged; else those that hold at least
+    half of its expected topics, as substrings without case, which is how the host's rubric compares.
 
     Args:
-        question: `expected_topics` is read.
-        lowered: the texts in lower case, which is how the host's rubric compares.
+        corpus: all chunks (anything with `id` and `text`).
     """
-    topics = [str(topic).lower() for topic in question["expected_topics"]]
-    needed = RELEVANT_FROM * len(topics)
-    return [place for place, text in enumerate(lowered) if sum(topic in text for topic in topics) >= needed]
+
+    def __init__(self, corpus: Sequence[Passage]) -> None:
+        self._places: dict[str, int] = {}
+        for place, chunk in enumerate(corpus):
+            self._places.setdefault(chunk.text, place)
+        self._ids = {chunk.id: self._places[chunk.text] for chunk in corpus}
+        self._lowered = [text.lower() for text in self._places]
+        self._distinct = list(self._places.values())
+        self._known: dict[tuple[str, ...], frozenset[int]] = {}
+
+    def place(self, text: str) -> int:
+        """Return the place of a text in the corpus, -1 if it is not there."""
+        return self._places.get(text, -1)
+
+    def of(self, question: Mapping[str, Any]) -> frozenset[int]:
+        """Return the places of the relevant chunks; of equal texts the first."""
+        judged = question.get("relevant_chunk_ids")
+        if judged is not None:
+            return frozenset(self._ids[str(each)] for each in judged if str(each) in self._ids)
+        topics = tuple(str(topic).lower() for topic in question["expected_topics"])
+        if topics not in self._known:
+            self._known[topics] = self._holding(topics)
+        return self._known[topics]
+
+    def _holding(self, topics: tuple[str, ...]) -> frozenset[int]:
+        found = np.zeros(len(self._lowered), dtype=np.int64)
+        for topic in topics:
+            found += np.fromiter((topic in text for text in self._lowered), dtype=bool, count=len(self._lowered))
+        rows = np.flatnonzero(found >= RELEVANT_FROM * len(topics))
+        return frozenset(self._distinct[row] for row in rows.tolist())
 
 
 def mean_metrics(rankings: Collection[Ranking]) -> dict[str, float]:
@@ -101,28 +130,17 @@ def mean_metrics(rankings: Collection[Ranking]) -> dict[str, float]:
     return {name: float(np.mean(each)) for name, each in values.items()}
 
 
-def rank_results(results: Sequence[Mapping[str, Any]], corpus: Sequence[Passage]) -> dict[Any, Ranking | None]:
+def rank_results(results: Sequence[Mapping[str, Any]], relevance: Relevance) -> dict[Any, Ranking | None]:
     """Return question id -> the metrics of its retrieved chunks, None where the corpus holds nothing relevant.
 
-    Relevant are the chunks of the question's `relevant_chunk_ids`, where somebody judged; else those that hold at
-    least half of its expected topics. A retrieved chunk is known by its text; one that the corpus lacks is irrelevant.
+    A retrieved chunk is known by its text; one that the corpus lacks is irrelevant.
 
     Args:
         results: questions with their `retrieved_chunks`, nearest first.
-        corpus: all chunks (anything with `id` and `text`).
+        relevance: of the corpus.
     """
-    places: dict[str, int] = {}
-    for place, chunk in enumerate(corpus):
-        places.setdefault(chunk.text, place)
-    ids = {chunk.id: places[chunk.text] for chunk in corpus}
-    lowered = [chunk.text.lower() for chunk in corpus]
     found: dict[Any, Ranking | None] = {}
     for result in results:
-        judged = result.get("relevant_chunk_ids")
-        if judged is not None:
-            relevant = {ids[str(each)] for each in judged if str(each) in ids}
-        else:
-            relevant = {places[corpus[place].text] for place in relevant_texts(result, lowered)}
-        retrieved = [places.get(str(chunk["text"]), -1) for chunk in result["retrieved_chunks"]]
-        found[result["question_id"]] = rank(list(dict.fromkeys(retrieved)), relevant)
+        retrieved = [relevance.place(str(chunk["text"])) for chunk in result["retrieved_chunks"]]
+        found[result["question_id"]] = rank(list(dict.fromkeys(retrieved)), relevance.of(result))
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dragon_finetune.embedding.bulk import ChunkRef, read_chunks
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.evaluation.leaks import LeakReport, find_leaks, read_training_queries
-from dragon_finetune.evaluation.metrics import Ranking, rank_results
+from dragon_finetune.evaluation.metrics import Ranking, Relevance, rank_results
 from dragon_finetune.evaluation.questions import load_questions, load_results
 from dragon_finetune.evaluation.rubric import Evaluation, evaluate_results
 from dragon_finetune.records import Pair, as_pair, read_json, read_jsonl
@@ -37,6 +37,11 @@ class Corpus:
     def chunks(self) -> list[ChunkRef]:
         """The chunks of all files."""
         return list(read_chunks(self.files))
+
+    @cached_property
+    def relevance(self) -> Relevance:
+        """Which of them are relevant to a question."""
+        return Relevance(self.chunks)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def load_run(source: str | Path, corpus: Corpus) -> Run:
         results, model = load_results(source), None
     else:
         results, model = _retrieve(str(source), corpus), str(source)
-    rankings = rank_results(results, corpus.chunks) if corpus.files else None
+    rankings = rank_results(results, corpus.relevance) if corpus.files else None
     return Run(results, evaluate_results(results), rankings, model)
 
 

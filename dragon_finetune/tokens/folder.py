@@ -12,6 +12,8 @@ Role = Literal["query", "document"]
 
 EMBEDDED = "embedded"
 CARD = "dragon_finetune.json"
+TRAINING_QUERIES = "training_queries.jsonl"
+"""Beside a trained model's weights: what it was trained on, so that leaks can be found months later."""
 """Written last into a trained folder: base model, settings, scores, fingerprint."""
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model",

@@ -60,8 +60,8 @@ def blended(base: Weights, tuned: Weights, share: float) -> Weights:
 
 def keep_the_best(
     model: "SentenceTransformer", base: Weights, judge: Judge, base_judgement: Judgement, seed: int
-) -> Verdict:
-    """Leave in `model` the best of base, tuned and blends, and return why.
+) -> tuple[Verdict, Judgement]:
+    """Leave in `model` the best of base, tuned and blends; return why, and what was said of it.
 
     The share is chosen on one half of the held-back queries and must not lose to the base on the other; else the base
     is kept.
@@ -86,7 +86,7 @@ def keep_the_best(
         share = 0.0
     model.load_state_dict(blended(base, tuned, share))
     confirmed = judgements[share].ndcg[confirming]
-    return Verdict(
+    verdict = Verdict(
         share=share,
         base=base_judgement.mean,
         kept=judgements[share].mean,
@@ -95,6 +95,7 @@ def keep_the_best(
         p=paired_p(confirmed, base_judgement.ndcg[confirming], seed=seed) if len(confirming) else 1.0,
         by_share={f"{each:g}": judgement.mean for each, judgement in judgements.items()},
     )
+    return verdict, judgements[share]
 
 
 def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:

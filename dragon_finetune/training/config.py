@@ -1,7 +1,7 @@
 """The settings of a training run, validated once, and its result."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,6 +46,7 @@ class TrainingConfig(BaseModel):
         patience: stop after so many looks without a new best; None: never.
         max_validation_queries, max_validation_corpus: caps of one look; of the passages those that the base takes for
             the nearest are kept.
+        source_weights: source -> share of its training pairs to use, 0 to 1, drawn at random; sources not named: all.
         general_pairs: a file of pairs from outside the domain, mixed in against forgetting; never validated on.
         general_share: share of the training pairs that they make up at most.
         on_overflow: "error" refuses texts over the limit, "truncate" cuts them off.
@@ -84,6 +85,7 @@ class TrainingConfig(BaseModel):
     patience: int | None = Field(default=4, ge=1)
     max_validation_queries: int = Field(default=500, ge=1)
     max_validation_corpus: int = Field(default=5000, ge=10)
+    source_weights: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     general_pairs: Path | None = None
     general_share: float = Field(default=0.2, gt=0, lt=1)
     on_overflow: Literal["error", "truncate"] = "error"
@@ -131,6 +133,7 @@ class TrainingResult(BaseModel):
         log_history: everything the Trainer logged.
         seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it.
         validation: nDCG@10 of "base", "tuned" and "kept" on the held-back queries, 0 to 1; empty without validation.
+        validation_by_source: source -> nDCG@10 of "base" and "kept", and the number of "queries".
         forgetting: nDCG@10 of "base" and "kept" on 48 questions of general knowledge, which no domain has; empty where
             the limit is too low for them.
         verdict: how the kept weights were chosen and confirmed (see `training.blend.Verdict`).
@@ -151,6 +154,7 @@ class TrainingResult(BaseModel):
     examples_per_second: float
     tokens_per_second: float | None
     validation: dict[str, float]
+    validation_by_source: dict[str, dict[str, float]] = {}
     forgetting: dict[str, float] = {}
     verdict: dict[str, Any] = {}
     curve: dict[int, float] = {}
@@ -170,6 +174,11 @@ class TrainingResult(BaseModel):
         if self.verdict:
             gain, p = self.verdict["confirmed_on"], self.verdict["p"]
             lines += [f"gain over the base on the half that did not choose: {gain:+.4f} (one-sided p {p:.3f})"]
+        if len(self.validation_by_source) > 1:
+            lines += [
+                f"  {source:<14} {scores['base']:.4f} -> {scores['kept']:.4f} ({scores['queries']:.0f} queries)"
+                for source, scores in self.validation_by_source.items()
+            ]
         if self.forgetting:
             before, after = self.forgetting["base"], self.forgetting["kept"]
             lines += [f"general knowledge, nDCG@10: {before:.4f} before, {after:.4f} after ({after - before:+.4f})"]

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import library_bars_quiet, load_model
-from dragon_finetune.errors import DataError
+from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.evaluation.leaks import write_training_queries
 from dragon_finetune.records import Pair, write_text
 from dragon_finetune.tokens.audit import TokenAudit, audit_tokens
@@ -24,7 +24,7 @@ from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.config import TrainingConfig, TrainingResult
 from dragon_finetune.training.fitting import fit, pick_precision
 from dragon_finetune.training.output import OutputFolder
-from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_pairs, split_pairs
+from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_pairs, split_pairs, weigh
 from dragon_finetune.training.plan import TrainingPlan, measure
 from dragon_finetune.training.validation import Judgement, Validation
 from dragon_finetune.training.watch import DivergenceCallback, ValidationCallback
@@ -85,6 +85,10 @@ class FineTuner:
         clean, dropped = clean_pairs(all_pairs)
         audit = self._audit(clean, folder)
         training, validation = split_pairs(clean, config.validation_share, config.seed)
+        unknown = config.source_weights.keys() - {str(pair.metadata.get("source", "")) for pair in clean}
+        if unknown:
+            raise SettingsError(f"source_weights names {sorted(unknown)[0]!r}, but no pair is of that source.")
+        training = weigh(training, config.source_weights, config.seed)
         if len(training) < 2:
             raise DataError(f"{len(training)} pairs are left for training; give more, or lower validation_share.")
         if general:
@@ -205,11 +209,12 @@ class FineTuner:
             return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}
         if validate is None or first is None or looks is None:
             return {"kept": "tuned", "validation": {}, "trouble": trouble}
-        verdict = keep_the_best(model, base, validate.judge, first, self.config.seed)
+        verdict, kept = keep_the_best(model, base, validate.judge, first, self.config.seed)
         scores = {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": verdict.kept}
         return {
             "kept": verdict.name,
             "validation": scores,
+            "validation_by_source": validate.by_source(first, kept),
             "verdict": vars(verdict),
             "curve": looks.curve,
             "trouble": trouble,

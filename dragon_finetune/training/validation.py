@@ -72,6 +72,8 @@ class Validation:
         right: dict[str, set[str]] = {}
         for pair in held_back:
             right.setdefault(pair.query, set()).add(pair.positive)
+        source_of = {pair.query: str(pair.metadata.get("source", "")) for pair in held_back}
+        self._sources = [source_of[query] for query in self.queries]
         self._right = [right[query] for query in self.queries]
         self._texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
         self._narrowed = len(self._texts) <= max_corpus
@@ -90,6 +92,20 @@ class Validation:
             [ndcg_at_10(row, [place[text] for text in right]) for row, right in zip(scores, self._right, strict=True)]
         )
         return Judgement(ndcg, _mean_cosine(passages))
+
+    def by_source(self, base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
+        """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"."""
+        places: dict[str, list[int]] = {}
+        for place, source in enumerate(self._sources):
+            places.setdefault(source, []).append(place)
+        return {
+            source: {
+                "base": float(base.ndcg[rows].mean()),
+                "kept": float(kept.ndcg[rows].mean()),
+                "queries": float(len(rows)),
+            }
+            for source, rows in sorted(places.items())
+        }
 
     def _hardest(self, scores: Vectors) -> list[int]:
         right = {text for texts in self._right for text in texts}

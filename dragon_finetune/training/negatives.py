@@ -1,0 +1,162 @@
+"""Hard negatives: passages that a search takes for right and that are not."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from dragon_finetune.errors import DataError
+from dragon_finetune.evaluation.overlap import NEAR, jaccard, words
+from dragon_finetune.records import Pair
+from dragon_finetune.training.corpus import Corpus, tokens
+
+if TYPE_CHECKING:
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+
+MARGIN = 0.05
+"""A negative must score below (1 - margin) of its positive (NV-Retriever: de Souza Moreira et al. 2024, 2407.15831)."""
+_NEAREST = 30  # candidates of each search; where the filter leaves too few, ten times as many are looked at
+_DEEPER = 10
+_QUERIES_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class NegativesReport:
+    """What mining gave.
+
+    Attributes:
+        pairs: number of pairs.
+        found: number of negatives -> number of pairs that have as many.
+        refused: reason -> number of candidates.
+        deepened: pairs for which the search had to go deeper.
+    """
+
+    pairs: int = 0
+    found: Counter[int] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    deepened: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-safe values."""
+        found = {str(count): pairs for count, pairs in sorted(self.found.items())}
+        return {"pairs": self.pairs, "found": found, "refused": dict(self.refused), "deepened": self.deepened}
+
+    def __str__(self) -> str:
+        total = sum(count * pairs for count, pairs in self.found.items())
+        lines = [f"{total:,} hard negatives for {self.pairs:,} pairs; for {self.deepened:,} the search went deeper"]
+        lines += [f"  {pairs:,} pairs with {count}" for count, pairs in sorted(self.found.items(), reverse=True)]
+        lines += [f"  {count:,} candidates refused: {reason}" for reason, count in self.refused.items()]
+        return "\n".join(lines)
+
+
+def add_hard_negatives(
+    pairs: Sequence[Pair],
+    corpus: Corpus,
+    embedder: "FineTunedEmbedder",
+    *,
+    per_pair: int = 3,
+    margin: float = MARGIN,
+) -> tuple[list[Pair], NegativesReport]:
+    """Return the pairs with up to `per_pair` negatives each from the corpus, and what was found.
+
+    Candidates are the nearest by BM25 (bm25s) and by the base model, taking turns. Refused is what scores at least
+    (1 - margin) of the positive, what nearly equals it, and what stands on its page.
+
+    Args:
+        pairs: any pairs; `page` or `positive_chunk_id` in their metadata tells where the positive is from.
+        corpus: where negatives are looked for.
+        embedder: the base model.
+        per_pair: negatives per pair at most; negatives that a pair has already count, and come first.
+        margin: see above.
+
+    Raises:
+        DataError: the corpus has no passages.
+    """
+    if not corpus.passages:
+        raise DataError("the corpus is empty; there are no passages to take negatives from.")
+    report = NegativesReport(pairs=len(pairs))
+    search = _Search(corpus, embedder)
+    done: list[Pair] = []
+    with tqdm(total=len(pairs), desc="negatives", unit="pair", disable=None) as bar:
+        for start in range(0, len(pairs), _QUERIES_AT_ONCE):
+            block = pairs[start : start + _QUERIES_AT_ONCE]
+            found, deepened = _mine(block, search, per_pair, margin, report.refused)
+            report = replace(report, deepened=report.deepened + deepened)
+            for pair, negatives in zip(block, found, strict=True):
+                together = tuple(dict.fromkeys([*pair.negatives, *negatives]))[: max(per_pair, len(pair.negatives))]
+                report.found[len(together)] += 1
+                done.append(replace(pair, negatives=together))
+            bar.update(len(block))
+    return done, report
+
+
+class _Search:
+    """BM25 and the base model over one corpus."""
+
+    def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder") -> None:
+        import bm25s
+
+        self.corpus, self._embedder = corpus, embedder
+        self.texts = [passage.text for passage in corpus.passages]
+        self.words = [words(text) for text in self.texts]
+        self._bm25 = bm25s.BM25()
+        self._bm25.index([tokens(text) for text in self.texts], show_progress=False)
+        self._vectors = embedder.encode(self.texts, role="document")
+
+    def cosines(self, queries: Sequence[str], positives: Sequence[str]) -> tuple[Any, Any]:
+        """Return (queries x corpus, one per positive): cosines, float32."""
+        asked = self._embedder.encode(list(queries), role="query")
+        right = self._embedder.encode(list(positives), role="document")
+        return asked @ self._vectors.T, (asked * right).sum(axis=1)
+
+    def candidates(self, query: str, cosines: npt.NDArray[np.float32], depth: int) -> list[int]:
+        """Return places of passages, those of BM25 and of the model by turns, each once."""
+        depth = min(depth, len(self.texts))
+        lexical, _ = self._bm25.retrieve([tokens(query)], k=depth, show_progress=False, n_threads=1)
+        dense = np.argsort(-cosines, kind="stable")[:depth]
+        turns = np.stack([lexical[0], dense], axis=1).ravel().tolist()
+        return list(dict.fromkeys(int(place) for place in turns))
+
+
+def _mine(
+    pairs: Sequence[Pair], search: _Search, per_pair: int, margin: float, refused: Counter[str]
+) -> tuple[list[list[str]], int]:
+    cosines, right = search.cosines([pair.query for pair in pairs], [pair.positive for pair in pairs])
+    found = []
+    deepened = 0
+    for pair, row, score in zip(pairs, cosines, right.tolist(), strict=True):
+        wanted = per_pair - len(pair.negatives)
+        reasons: Counter[str] = Counter()
+        kept = _filtered(pair, row, score * (1 - margin), search, _NEAREST, wanted, reasons)
+        if len(kept) < wanted and len(search.texts) > _NEAREST:
+            deepened += 1
+            reasons.clear()
+            kept = _filtered(pair, row, score * (1 - margin), search, _NEAREST * _DEEPER, wanted, reasons)
+        refused.update(reasons)
+        found.append(kept)
+    return found, deepened
+
+
+def _filtered(
+    pair: Pair, row: Any, ceiling: float, search: _Search, depth: int, wanted: int, refused: Counter[str]
+) -> list[str]:
+    positive = words(pair.positive)
+    page, chunk = pair.metadata.get("page"), pair.metadata.get("positive_chunk_id")
+    kept: list[str] = []
+    for place in search.candidates(pair.query, row, depth):
+        if len(kept) >= wanted:
+            break
+        passage = search.corpus.passages[place]
+        if passage.id == chunk or (page is not None and passage.page == page):
+            refused["of the same page"] += 1
+        elif row[place] >= ceiling:
+            refused["too near to the positive's score"] += 1
+        elif jaccard(search.words[place], positive) >= NEAR:
+            refused["nearly the positive"] += 1
+        else:
+            kept.append(passage.text)
+    return kept
