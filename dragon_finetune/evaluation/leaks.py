@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 NEAR_WORDS = 0.7
 """Share of common words, rare ones counting more, from which a query counts as nearly a question."""
-NEAR_COSINE = 0.85
-"""Cosine from which a query counts as a rewording of a question; set for MiniLM."""
+NEAR_COSINE = 0.82
+"""How far from the usual cosine (the median) to 1 that of a query counts as a rewording, for models differ in scale.
+With MiniLM 0.82 is a cosine of about 0.85."""
 _KINDS = ("made from it", "the same", "the same but for case and punctuation", "nearly the same words", "a rewording")
 
 
@@ -91,7 +92,7 @@ def find_leaks(
     Args:
         questions: of the test; if they hold `retrieved_chunks`, those that were positives of leaking queries are named.
         pairs: of the training.
-        embedder: finds rewordings, as queries of at least `NEAR_COSINE`; None: only words are compared.
+        embedder: finds rewordings (`NEAR_COSINE`); None: only words are compared.
     """
     asked = [str(question["question"]) for question in questions]
     found: dict[int, tuple[int, float, str]] = {}
@@ -134,7 +135,9 @@ def _matches(
             yield near.left, 1 if question == query else 2 if plain(question) == plain(query) else 3, share, query
     if embedder is not None and queries and asked:
         cosines = embedder.encode(asked, role="query") @ embedder.encode(queries, role="query").T
-        for place, near_query in np.argwhere(cosines >= NEAR_COSINE).tolist():
+        usual = float(np.median(cosines))
+        nearness = (cosines - usual) / max(1 - usual, 1e-6)
+        for place, near_query in np.argwhere(nearness >= NEAR_COSINE).tolist():
             yield place, 4, float(cosines[place, near_query]), queries[near_query]
 
 

