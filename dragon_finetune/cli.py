@@ -26,7 +26,8 @@ def main() -> None:
     """Run the command line and exit with one of the codes above."""
     warnings.showwarning = _show_warning
     try:
-        code = app(standalone_mode=False)
+        # What follows `run` is the host's command line, in which nothing is ours to parse.
+        code = _run_host(sys.argv[2:]) if sys.argv[1:2] == ["run"] else app(standalone_mode=False)
     except DragonFinetuneError as error:
         code = _say(f"error: {error}", 2)
     except KeyboardInterrupt:
@@ -34,6 +35,15 @@ def main() -> None:
     except Exception as error:
         code = _report(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run_host(arguments: list[str]) -> int:
+    if arguments in (["--help"], ["-h"]):
+        app(standalone_mode=False)
+        return 0
+    from dragon_finetune.codex import run
+
+    return run(arguments)
 
 
 def _report(error: Exception) -> int:
@@ -325,6 +335,19 @@ def calibrate(
 
     calibration = propose(evaluate_results(base), evaluate_results(tuned))
     _print(calibration.to_dict(), str(calibration), as_json)
+
+
+@app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_host(
+    explain: Annotated[bool, typer.Option("--explain", help="Say what would be replaced; run nothing.")] = False,
+    module: Annotated[str | None, typer.Option("-m", help="A module of the host, as for `python -m`.")] = None,
+    script: Annotated[str | None, typer.Argument(help="Or a script.")] = None,
+) -> None:
+    """Run a script of a Dragon's Codex without a plugin manager, with the embedder that its switch names.
+
+    Exit code, signals, output and tracebacks are the host's own.
+    """
+    raise AssertionError("main() takes `run` before it gets here")
 
 
 @app.command()
