@@ -170,3 +170,35 @@ def curve(points: Mapping[int, float], base: float | None, label: str) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+def parallel(names: Sequence[str], rows: Sequence[tuple[Sequence[float], float | None]]) -> str:
+    """Return parallel coordinates: an axis per name and one for the score, a line per row, the best one bold."""
+    scored = [(values, score) for values, score in rows if score is not None]
+    axes = [sorted({values[place] for values, _ in scored}) for place in range(len(names))]
+    scores = [score for _, score in scored] or [0.0]
+    low, high = min(scores), max(scores)
+
+    def x(place: int) -> float:
+        return 50 + place / len(names) * (_WIDTH - 110)
+
+    def y(place: int, value: float) -> float:
+        share = axes[place].index(value) / max(1, len(axes[place]) - 1)
+        return 150 - 110 * share
+
+    parts = []
+    for values, score in sorted(scored, key=lambda row: row[1]):
+        height = 150 - 110 * (score - low) / ((high - low) or 1)
+        points = [f"{x(place):.1f},{y(place, value):.1f}" for place, value in enumerate(values)]
+        kind = "tuned" if score == high else "unsure"
+        parts.append(
+            f'<polyline points="{" ".join([*points, f"{x(len(names)):.1f},{height:.1f}"])}" class="{kind} line"/>'
+        )
+    for place, name in enumerate(names):
+        parts.append(_line(x(place), 36, x(place), 154, "axis"))
+        parts.append(_text(x(place), 20, name, "small", "middle"))
+        parts += [_text(x(place) + 6, y(place, value) + 4, f"{value:g}", "small faint") for value in axes[place]]
+    parts.append(_line(x(len(names)), 36, x(len(names)), 154, "axis"))
+    parts.append(_text(x(len(names)), 20, "nDCG@10", "small", "middle"))
+    parts += [_text(x(len(names)) + 6, h, f"{v:.3f}", "small faint") for h, v in ((154, low), (44, high))]
+    return _svg(170, "settings and scores of all trials", parts)

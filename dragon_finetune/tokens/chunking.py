@@ -42,8 +42,8 @@ class TokenChunker:
         max_tokens: the limit, special tokens and prompt included; default: the model's own.
         max_chars: a second limit, in characters; default none.
         min_chars: characters per chunk at least (default 0), wherever the limits and the text's own length allow it.
-        overlap_tokens: how many tokens at most a chunk repeats of the one before, inside the limit; from a sentence's
-            start where one is near enough.
+        overlap_tokens: how many tokens at most, as they stand in the text, a chunk repeats of the one before, inside
+            the limit; from a sentence's start where one is near enough.
         prompt: the role whose prompt of the model counts with each chunk, or None.
 
     Raises:

@@ -1,0 +1,202 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import make_pairs
+
+from dragon_finetune import FineTunedEmbedder
+from dragon_finetune.errors import DragonFinetuneError, SettingsError
+from dragon_finetune.records import write_json
+from dragon_finetune.training.search import Search
+from dragon_finetune.training.search_report import finish
+from dragon_finetune.training.space import Budget, Space, points_of, require_promise
+
+SPACE = Space(learning_rate=(1e-4, 1e-3), epochs=(1, 2), warmup=(0.1,))
+SHARED = {"batch_size": 8, "device": "cpu", "save_steps": 5, "validations_per_epoch": 2, "validation_share": 0.2}
+KILLS = int(os.environ.get("KILLS", "1"))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    file = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    file.write_text("".join(json.dumps(pair) + "\n" for pair in make_pairs(60)), encoding="utf-8")
+    return file
+
+
+def searching(pairs, tiny, out, **options):
+    settings = {**SHARED, "base_model": str(tiny), "output_dir": out}
+    return Search(pairs, settings, **{"space": SPACE, "strategy": "grid", **options})
+
+
+@pytest.fixture(scope="module")
+def grid(pairs, tiny, tmp_path_factory):
+    return searching(pairs, tiny, tmp_path_factory.mktemp("search") / "out").run()
+
+
+def test_the_grid_is_tried_in_full_and_the_best_by_validation_wins(grid):
+    assert len(grid.trials) == 4
+    assert {trial.state for trial in grid.trials} == {"complete"}
+    assert grid.trials[0].score == max(trial.score for trial in grid.trials) >= grid.base_score
+    assert grid.best == grid.trials[0].folder
+    assert FineTunedEmbedder(grid.best, device="cpu").embed_query("who lit the lamp")
+    assert "4 configurations tried" in str(grid)
+    assert set(grid.importance) <= {"learning_rate", "epochs", "warmup"}
+
+
+def test_a_finished_search_repeats_nothing(grid, pairs, tiny):
+    before = {file: file.stat().st_mtime_ns for file in grid.best.parent.rglob("*.safetensors")}
+    again = searching(pairs, tiny, grid.best.parent.parent).run()
+    assert [trial.score for trial in again.trials] == [trial.score for trial in grid.trials]
+    assert {file: file.stat().st_mtime_ns for file in grid.best.parent.rglob("*.safetensors")} == before
+
+
+def test_adaptive_stops_early_and_costs_fewer_steps(pairs, tiny, tmp_path, grid):
+    result = searching(pairs, tiny, tmp_path / "out", strategy="adaptive").run()
+    assert {trial.settings["epochs"] for trial in result.trials} == {2}
+    assert result.steps < grid.steps
+    assert result.trials[0].state == "complete"
+
+
+def test_one_factor_at_a_time(pairs, tiny, tmp_path):
+    space = Space(learning_rate=(1e-4, 1e-3), epochs=(1, 2), warmup=(0.1, 0.3))
+    result = searching(pairs, tiny, tmp_path / "out", strategy="factors", space=space).run()
+    tried = {tuple(trial.settings.values()) for trial in result.trials}
+    assert len(tried) == 4  # 2 rates, then the other number of epochs, then the other warm-up
+
+
+@pytest.mark.parametrize("text", ["10h", "90m", "30 s", "8 runs", "1run"])
+def test_budgets_that_are_understood(text):
+    budget = Budget.parse(text)
+    assert (budget.seconds, budget.runs) in [(36000, None), (5400, None), (30, None), (None, 8), (None, 1)]
+
+
+@pytest.mark.parametrize("text", ["", "10", "h", "-3h", "ten hours"])
+def test_budgets_that_are_not(text):
+    with pytest.raises(SettingsError, match="write 10h, 90m or '8 runs'"):
+        Budget.parse(text)
+
+
+def test_a_budget_of_runs_is_kept(pairs, tiny, tmp_path):
+    out = tmp_path / "out"
+    assert len(searching(pairs, tiny, out, budget=Budget(runs=1)).run().trials) == 1
+    assert len(searching(pairs, tiny, out, budget=Budget(runs=2)).run().trials) == 2
+
+
+def test_the_plan_says_what_would_be_tried_and_writes_nothing(pairs, tiny, tmp_path):
+    plan = searching(pairs, tiny, tmp_path / "out", budget=Budget(runs=3)).plan()
+    assert (len(plan.points), plan.within) == (4, 3)
+    assert plan.seconds[1] == pytest.approx(2 * plan.seconds[0], rel=0.01) or plan.seconds[0] > 0
+    assert not (tmp_path / "out").exists()
+    assert len(points_of(Space(), "grid", 1)) == 27
+    assert len(points_of(Space(), "adaptive", 1)) == 9
+
+
+def answers(path: Path, distance: float, found: int) -> Path:
+    text = " ".join(["ilse", "hob", "oar", "keel", "lamp"][:found])
+    result = {
+        "question_id": 1,
+        "question": "Who?",
+        "category": "character",
+        "difficulty": "easy",
+        "expected_topics": ["ilse", "hob", "oar", "keel", "lamp"],
+        "retrieved_chunks": [{"text": text, "distance": distance}] * 3,
+    }
+    write_json(path, {"results": [result]})
+    return path
+
+
+def test_the_gate(tmp_path):
+    require_promise(answers(tmp_path / "a.json", 0.4, 3), gate=2.5)
+    with pytest.raises(DragonFinetuneError, match=r"pivot: the first run scores 1\.00"):
+        require_promise(answers(tmp_path / "a.json", 1.4, 1), gate=2.5)
+    with pytest.raises(DragonFinetuneError, match=r"below the gate of 2.50"):
+        require_promise(answers(tmp_path / "a.json", 0.4, 1), gate=2.5)
+    with pytest.raises(DragonFinetuneError, match="no first run"):
+        require_promise(None, gate=2.5)
+
+
+COMMAND = "from dragon_finetune.cli import main; main()"
+
+
+def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, grid):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("".join(f"{name}: {value}\n" for name, value in SHARED.items()), encoding="utf-8")
+    arguments = ["search", pairs, "--base-model", tiny, "--config", settings, "--budget", "9 runs", "--force"]
+    arguments += ["--strategy", "grid", "--lr", "1e-4,1e-3", "--epochs", "1,2", "--warmup", "0.1"]
+    dice = random.Random(3)
+    command = [sys.executable, "-c", COMMAND, *map(str, arguments), "--output", str(tmp_path / "out"), "--json"]
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(dice.uniform(8, 30))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    ours = {tuple(trial["settings"].values()): trial["score"] for trial in found["trials"]}
+    assert ours == {tuple(trial.settings.values()): trial.score for trial in grid.trials}
+
+
+def test_a_trial_that_diverges_is_shown_and_does_not_win(pairs, tiny, tmp_path):
+    space = Space(learning_rate=(1e-3, 1e-2), epochs=(1,), warmup=(0.1,))
+    result = searching(pairs, tiny, tmp_path / "out", space=space).run()
+    assert {trial.state for trial in result.trials} == {"complete"}
+    assert all(trial.score >= result.base_score for trial in result.trials)
+
+
+def test_trials_that_all_fail_say_why(tiny, tmp_path):
+    bad = tmp_path / "pairs.jsonl"
+    bad.write_text('{"query": "only one"}\n', encoding="utf-8")
+    with pytest.raises(DragonFinetuneError, match=r"no trial finished: .*positive_text"):
+        searching(bad, tiny, tmp_path / "out", space=Space((1e-4,), (1,), (0.1,))).run()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Space(learning_rate=()), "no values for learning_rate"),
+        (lambda: Space(learning_rate=(10.0,)), "learning_rate is 10.0"),
+        (lambda: Space(epochs=(0,)), "epochs is 0"),
+    ],
+)
+def test_empty_and_impossible_spaces_are_refused(make, words):
+    with pytest.raises(SettingsError, match=words):
+        make()
+
+
+def test_contradictory_settings_and_another_search_are_refused(pairs, tiny, tmp_path, grid):
+    with pytest.raises(SettingsError, match="epochs is searched"):
+        Search(pairs, {"base_model": str(tiny), "output_dir": tmp_path, "epochs": 3})
+    with pytest.raises(SettingsError, match="the strategy is 'random'"):
+        searching(pairs, tiny, tmp_path / "out", strategy="random")
+    with pytest.raises(SettingsError, match="holds another search"):
+        searching(pairs, tiny, grid.best.parent.parent, seed=7).run()
+
+
+def test_the_page_shows_table_importance_coordinates_and_curves(grid, tiny, tmp_path):
+    finish(grid, str(tiny), (), None, tmp_path / "search.html")
+    html = (tmp_path / "search.html").read_text(encoding="utf-8")
+    assert html.count("<svg") == 1 + len(grid.trials)
+    assert "4 configurations tried" in html
+    assert "http" not in html
+
+
+def test_the_command_refuses_below_the_gate_and_prints_the_plan(cli, pairs, tiny, tmp_path):
+    first = answers(tmp_path / "first.json", 1.4, 1)
+    arguments = ["search", pairs, "--base-model", tiny, "--output", "out", "--budget", "2 runs", "--warmup", "0.1"]
+    refused = cli(*arguments, "--first-run", first)
+    assert (refused.returncode, "pivot" in refused.stderr) == (1, True)
+    planned = cli(*arguments, "--lr", "1e-4,1e-3", "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert "2 trials" in planned.stdout
+    assert "2 fit into the budget" in planned.stdout
+    assert cli(*arguments, "--lr", "fast").returncode == 2
