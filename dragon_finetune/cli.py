@@ -168,7 +168,11 @@ def doctor(
         others=other or (),
         sample=sample,
     )
-    _print(health.to_dict(), str(health), as_json)
+    from dragon_finetune.codex import faults
+
+    known = faults()
+    said = "\n".join([str(health), *(f"fault of the host in sight: {fault}" for fault in known)])
+    _print({**health.to_dict(), "host_faults": known}, said, as_json)
     raise typer.Exit(0 if health.fresh else 1)
 
 
@@ -417,11 +421,14 @@ def demo(
         "dragon-demo"
     ),
     quick: Annotated[bool, typer.Option(help="A few training steps: shows the path, not the gain.")] = False,
+    pairs: Annotated[str, typer.Option(help="example: those it brings along; raw: built from its chunks.")] = "example",
 ) -> None:
     """Run the whole path on the example codex: audit, train, embed and score the base, flip the switch, again."""
     from dragon_finetune.demo import run_demo
 
-    print(run_demo(out, quick=quick))
+    if pairs not in ("example", "raw"):
+        raise SettingsError(f"--pairs is {pairs!r}; it is example or raw.")
+    print(run_demo(out, quick=quick, raw_pairs=pairs == "raw"))
 
 
 if __name__ == "__main__":

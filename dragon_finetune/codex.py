@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,29 +160,34 @@ def _file_of(module: str) -> Path | None:
 
 
 def faults(folder: Path | str = ".") -> list[str]:
-    """Return the host's known faults that a folder shows, each with what to do (HOST_CONTRACT 4, 8, 9)."""
+    """Return the host's known faults that a folder shows, each with what to do (HOST_CONTRACT 4, 6, 8, 9).
+
+    The host's source is read, never run; a folder that is no Dragon's Codex has none.
+    """
     folder = Path(folder)
-    source = {
-        name: file.read_text(encoding="utf-8", errors="replace")
-        for name in (EMBEDDING_A, CHUNKING_B)
-        if (file := (folder / "src" / "utils").joinpath(*name.split(".")).with_suffix(".py")).is_file()
+
+    def source(pattern: str) -> str:
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in sorted(folder.glob(pattern)))
+
+    shown = {
+        "a file named `None`: the host's partial results go there and are never read again; delete it. "
+        "`dragon-finetune embed` keeps vectors by text and goes on where it was killed.": (folder / "None").is_file(),
+        f"{EMBEDDING_A}.embed_texts keeps only the last vector of a call: an index it made holds a hundredth of the "
+        "chunks. Index again with `embedder: base` or `finetuned`; `doctor` finds such an index.": _overwrites_in_loop(
+            source(f"src/utils/{EMBEDDING_A}.py")
+        ),
+        "the chunker `semantic` jumps forward for its overlap and loses a quarter of the text; use `token_aware`.": (
+            "semantic" in source("src/utils/chunking/chunking_strategies.py").lower()
+        ),
+        "prompts are joined to the text without a separator by the host's own embedder; ours uses the model's own "
+        "prompts.": re.search(r"prefix\b[^\n]*\+\s*text", source("src/utils/embedding/*.py")) is not None,
+        "a temporal limit drops every text without `temporal_order`, such as the whole wiki: questions with a limit "
+        "are asked of the books alone.": re.search(r"temporal_order[^\n]*\$lte", source("src/retrieval/*.py"))
+        is not None,
+        "the embedding script always starts over (`reset = True`): a killed run is repeated whole. `dragon-finetune "
+        "embed` redoes nothing.": re.search(r"^\s*reset\s*=\s*True", source("src/embedding/*.py"), re.M) is not None,
     }
-    found = []
-    if (folder / "None").is_file():
-        found.append(
-            "a file named `None`: the host's partial results go there and are never read again; delete it. "
-            "`dragon-finetune embed` keeps vectors by text and goes on where it was killed."
-        )
-    if "embed_texts" in source.get(EMBEDDING_A, "") and _overwrites_in_loop(source[EMBEDDING_A]):
-        found.append(
-            f"{EMBEDDING_A}.embed_texts keeps only the last vector of a call: an index it made holds a hundredth of "
-            "the chunks. Index again with `embedder: base` or `finetuned`; `doctor` finds such an index."
-        )
-    if "semantic" in source.get(CHUNKING_B, "").lower():
-        found.append(
-            "the chunker `semantic` jumps forward for its overlap and loses a quarter of the text; use `token_aware`."
-        )
-    return found
+    return [fault for fault, seen in shown.items() if seen]
 
 
 def _overwrites_in_loop(source: str) -> bool:

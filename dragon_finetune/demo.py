@@ -30,7 +30,7 @@ _SCRIPTS = (
 )
 
 
-def run_demo(out: Path, *, quick: bool = False) -> str:
+def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
     """Return the report of the whole path: audit, train, then embed and score the base and the tuned model.
 
     Args:
@@ -38,6 +38,7 @@ def run_demo(out: Path, *, quick: bool = False) -> str:
             `results/` (both runs' answers and scores) afterwards. An earlier demo's folder is used again, and its
             finished training is not repeated.
         quick: train a few steps only, to see the path and not the gain.
+        raw_pairs: train on pairs built from the chunks (`build_pairs`), not on those that the example brings along.
 
     Raises:
         DataError: `out` holds something that is no demo.
@@ -47,7 +48,7 @@ def run_demo(out: Path, *, quick: bool = False) -> str:
     started = time.perf_counter()
     locate(EMBEDDED)
     codex = _lay_out(out)
-    pairs = codex / "data" / "training" / "pairs.jsonl"
+    pairs = _raw_pairs(codex) if raw_pairs else codex / "data" / "training" / "pairs.jsonl"
     _say("1. Audit: would the model cut anything off?")
     print(audit_tokens(pairs, EMBEDDED))
     _say("2. Train")
@@ -73,6 +74,18 @@ def _lay_out(out: Path) -> Path:
         source = Path(__file__).parents[1] / "examples" / "dragons_codex"
     shutil.copytree(source, codex, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return codex
+
+
+def _raw_pairs(codex: Path) -> Path:
+    from dragon_finetune.training.building import PairsRequest, build, write_pairs
+
+    _say("0. Pairs from the chunks alone")
+    files = sorted((codex / "data" / "chunks").glob("*.jsonl"))
+    request = PairsRequest(files, avoid=codex / "data" / "testing" / "questions_100.json", model=EMBEDDED)
+    result = build(request)
+    print(result)
+    write_pairs(codex / "data" / "training" / "raw_pairs.jsonl", result.pairs)
+    return codex / "data" / "training" / "raw_pairs.jsonl"
 
 
 def _train(codex: Path, pairs: Path, quick: bool) -> Any:

@@ -261,9 +261,11 @@ def test_explain_names_what_would_be_replaced_and_faults_in_sight(tmp_path, env_
     assert "src/utils/util_embedding.py: generation A" in said
     assert "fault in sight: a file named `None`" in said
     assert "keeps only the last vector of a call" in said
-    assert len(faults(host)) == 2
+    assert "a temporal limit drops every text without `temporal_order`" in said
+    assert len(faults(host)) == 3
     said = run(lay_out("b", tmp_path / "b"), "--explain", "x.py").stdout
     assert "embedding_factory.py: generation B" in said
+    assert "prompts are joined to the text without a separator" in said
     assert "neither generation" in run(tmp_path, "--explain", "x.py").stdout
 
 
