@@ -1,0 +1,44 @@
+"""How long `build_pairs` takes for a codex's worth of chunks: 25,000 to 100,000 pairs, 100 questions avoided.
+
+    python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl
+
+Chunks are drawn from the sentences of the novels (about 110 words each), so that all differ.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+from dragon_finetune.evaluation.questions import load_questions
+from dragon_finetune.tokens.boundaries import sentences
+from dragon_finetune.training.corpus import read_corpus
+from dragon_finetune.training.synthesis import build_pairs
+
+QUESTIONS = Path(__file__).parent / "data" / "oz_questions.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapters", type=Path)
+    parser.add_argument("--chunks", type=int, default=25_000)
+    options = parser.parse_args()
+    texts = [json.loads(line)["text"] for line in options.chapters.read_text(encoding="utf-8").splitlines()]
+    pool = [text[unit.start : unit.end] for text in texts for unit in sentences(text)]
+    dice = random.Random(1)
+    records = [
+        (f"c{n}", {"text": " ".join(dice.sample(pool, 6)), "book_number": 1, "chapter_number": n // 20})
+        for n in range(options.chunks)
+    ]
+    started = time.perf_counter()
+    corpus = read_corpus(records)
+    made = build_pairs(
+        corpus, per_chunk=4, sources=("cloze", "crop", "heading", "keywords"), avoid=load_questions(QUESTIONS)
+    )
+    print(f"{len(made.pairs):,} pairs from {options.chunks:,} chunks in {time.perf_counter() - started:.0f} s")
+    print(made.report)
+
+
+if __name__ == "__main__":
+    main()
