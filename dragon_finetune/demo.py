@@ -9,12 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, DragonFinetuneError
 from dragon_finetune.evaluation.comparison import compare
+from dragon_finetune.evaluation.leaks import find_leaks
 from dragon_finetune.evaluation.rubric import Evaluation, evaluate_results
 from dragon_finetune.records import write_json, write_text
 from dragon_finetune.tokens.audit import audit_tokens
 from dragon_finetune.tokens.folder import EMBEDDED, locate
+from dragon_finetune.training.pairs import read_pairs
 
 # Chosen on held-back training pairs, never on the test questions: docs/demo-recipe.md.
 RECIPE: dict[str, Any] = {"epochs": 3, "learning_rate": 5e-5, "batch_size": 32, "temperature": 0.02, "seed": 42}
@@ -57,7 +60,7 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
     for step, embedder in enumerate(("base", "finetuned"), start=3):
         _say(f"{step}. embedder: {embedder}: embed, index, ask, score with the codex's own scripts")
         evaluations[embedder] = _run_codex(codex, embedder, out / "results" / embedder)
-    return _report(out, evaluations, time.perf_counter() - started)
+    return _report(out, evaluations, pairs, time.perf_counter() - started)
 
 
 def _say(step: str) -> None:
@@ -112,8 +115,9 @@ def _run_codex(codex: Path, embedder: str, results: Path) -> Evaluation:
     return evaluate_results(results / _ANSWERS.name)
 
 
-def _report(out: Path, evaluations: dict[str, Evaluation], seconds: float) -> str:
-    comparison = compare(evaluations["base"], evaluations["finetuned"])
+def _report(out: Path, evaluations: dict[str, Evaluation], pairs: Path, seconds: float) -> str:
+    leaks = find_leaks(list(evaluations["base"].questions.values()), read_pairs(pairs), FineTunedEmbedder(EMBEDDED))
+    comparison = compare(evaluations["base"], evaluations["finetuned"], leaks=leaks)
     summary = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
     write_json(out / "results" / "summary.json", {**summary, "comparison": comparison.to_dict(), "seconds": seconds})
     parts = [f"\n== {name}\n{evaluation}" for name, evaluation in evaluations.items()]
