@@ -73,6 +73,20 @@ def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per
     assert len([name for name, kept in made.report.kept.items() if kept]) >= 4
 
 
+def test_sources_that_have_enough_give_equally(codex):
+    sources = ("cloze", "crop", "heading", "keywords")  # each has pairs for most passages
+    kept = build_pairs(codex, per_chunk=1, sources=sources).report.kept
+    assert max(kept.values()) - min(kept[name] for name in sources) <= len(codex.passages) / 10
+
+
+@pytest.mark.parametrize(("title", "query"), [("IV: The Road", "The Road"), ("Chapter 3. Smoke", "Smoke")])
+def test_a_titles_number_is_no_part_of_the_query(title, query):
+    text = "Smoke rose over the road where nobody had walked since the old king and his horses went south."
+    corpus = read_corpus([("1", {"text": text, "title": title})])
+    assert query in build_pairs(corpus, sources=["heading"]).pairs[0].query
+    assert title not in build_pairs(corpus, sources=["heading"]).pairs[0].query
+
+
 def test_no_question_to_avoid_leaks(codex):
     # The test's own questions are planted where pairs are made from.
     planted = [{**QUESTIONS[n], "question_id": n} for n in range(30)]

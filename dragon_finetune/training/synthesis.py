@@ -1,7 +1,8 @@
 """Training pairs from a codex's own text: what people might ask, and the passage that answers."""
 
 import random
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
 _FEWEST_WORDS = 12  # of a passage that is left when the query has been cut out of it
+_NUMBERING = re.compile(r"^(?:chapter\s+)?(?:[ivxlc]+|\d+)[.:)]\s+(?=\S)", re.IGNORECASE)  # "IV: The Road"
 _DEFAULT_LENGTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16)
 
 
@@ -115,18 +117,18 @@ def build_pairs(
 
 
 def _take_turns(passed: Mapping[str, Sequence[Pair]], per_chunk: int) -> list[Pair]:
-    """Return at most `per_chunk` pairs of each passage, one source after the other, those of few pairs first."""
-    by_chunk: dict[str, list[list[Pair]]] = defaultdict(list)
-    for name in sorted(passed, key=lambda each: len(passed[each])):
-        own: dict[str, list[Pair]] = defaultdict(list)
-        for pair in passed[name]:
-            own[str(pair.metadata["positive_chunk_id"])].append(pair)
-        for chunk, pairs in own.items():
-            by_chunk[chunk].append(pairs)
+    """Return at most `per_chunk` pairs of each passage, always from the source that has given the fewest so far."""
+    by_chunk: dict[str, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
+    for name, pairs in passed.items():
+        for pair in pairs:
+            by_chunk[str(pair.metadata["positive_chunk_id"])][name].append(pair)
+    given: Counter[str] = Counter()
     kept = []
     for queues in by_chunk.values():
-        rounds = [queue[turn] for turn in range(per_chunk) for queue in queues if turn < len(queue)]
-        kept += rounds[:per_chunk]
+        for _ in range(min(per_chunk, sum(map(len, queues.values())))):
+            name = min((name for name in queues if queues[name]), key=lambda name: given[name])
+            kept.append(queues[name].pop(0))
+            given[name] += 1
     return kept
 
 
@@ -196,8 +198,9 @@ def heading(corpus: Corpus, dice: random.Random, style: QueryStyle) -> Iterator[
     people = {entity.name.casefold() for entity in corpus.entities if entity.person}
     for passage in corpus.passages:
         if passage.title:
-            text = name_pattern(passage.title).sub(" ", passage.text)
-            entity = Entity(passage.title, person=passage.title.casefold() in people)
+            title = _NUMBERING.sub("", passage.title)
+            text = name_pattern(title).sub(" ", passage.text)
+            entity = Entity(title, person=title.casefold() in people)
             if len(text.split()) >= _FEWEST_WORDS:
                 yield _pair("heading", _asked(entity.name, entity, corpus, dice, style), text, passage)
 
