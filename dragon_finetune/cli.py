@@ -182,7 +182,7 @@ def pairs(
     out: Annotated[Path, typer.Option(help="The pairs file to write.")],
     indexes: Annotated[Path | None, typer.Option(help="Folder of the codex's *_index.json.")] = None,
     questions_to_avoid: Annotated[Path | None, typer.Option(help="The test's questions file: none may leak.")] = None,
-    per_chunk: Annotated[int, typer.Option(help="Pairs per chunk at most.")] = 2,
+    per_chunk: Annotated[int, typer.Option(help="Pairs per chunk at most.")] = 4,
     seed: int = 42,
     source: Annotated[
         list[str] | None, typer.Option(help="Only this source; may be repeated. See docs/pairs.md.")

@@ -3,6 +3,7 @@ import json
 import random
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,9 +19,10 @@ from dragon_finetune.evaluation.overlap import jaccard, words
 from dragon_finetune.records import Pair, read_jsonl, write_json, write_jsonl
 from dragon_finetune.training.corpus import Corpus, Entity, NameFinder, Passage, read_corpus, read_indexes
 from dragon_finetune.training.llm import LlmSettings, ask_for_queries
-from dragon_finetune.training.negatives import add_hard_negatives
+from dragon_finetune.training.negatives import Searcher, add_hard_negatives
 from dragon_finetune.training.pairs import read_pairs, weigh
-from dragon_finetune.training.synthesis import SOURCES, QueryStyle, build_pairs
+from dragon_finetune.training.sources import SOURCES, QueryStyle
+from dragon_finetune.training.synthesis import build_pairs
 
 CODEX = Path(__file__).parents[1] / "examples" / "dragons_codex" / "data"
 FILES = sorted((CODEX / "chunks").glob("*.jsonl"))
@@ -64,7 +66,7 @@ def test_the_same_seed_gives_the_same_pairs_and_another_gives_others(codex):
 
 @pytest.mark.parametrize("per_chunk", [1, 2, 5])
 def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per_chunk):
-    made = build_pairs(codex, per_chunk=per_chunk)
+    made = build_pairs(codex, per_chunk=per_chunk, sources=[*SOURCES])
     counts: dict[str, int] = {}
     for pair in made.pairs:
         identity = str(pair.metadata["positive_chunk_id"])
@@ -94,9 +96,9 @@ def test_no_question_to_avoid_leaks(codex):
         Passage(f"p{n}", f"{each['question']} {codex.passages[n].text}", f"p{n}") for n, each in enumerate(planted)
     ]
     spoiled = Corpus([*codex.passages, *passages])
-    made = build_pairs(spoiled, avoid=QUESTIONS, per_chunk=6)
+    made = build_pairs(spoiled, avoid=QUESTIONS, per_chunk=6, sources=[*SOURCES])
     assert not leaking_queries(QUESTIONS, made.pairs)
-    assert leaking_queries(QUESTIONS, build_pairs(spoiled, per_chunk=6).pairs)
+    assert leaking_queries(QUESTIONS, build_pairs(spoiled, per_chunk=6, sources=[*SOURCES]).pairs)
     assert made.report.dropped["a question to avoid, or near to one"] > 0
 
 
@@ -170,6 +172,42 @@ def test_mixed_languages_pass_where_the_corpus_has_them():
 def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
     with pytest.raises(DataError, match="Give longer chunks"):
         build_pairs(corpus_of(texts))
+
+
+@pytest.fixture(scope="module")
+def labelled(codex, embedder):
+    return build_pairs(codex, embedder=embedder, seed=3).pairs
+
+
+def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together(codex, embedder, labelled):
+    assert {pair.metadata["source"] for pair in labelled} == {"hybrid"}
+    search = Searcher(codex, embedder)
+    queries = [pair.query for pair in labelled[:50]]
+    for pair, cosines in zip(labelled[:50], search.cosines(queries), strict=True):
+        ranked = [codex.passages[place].text for place in np.argsort(-search.fused(pair.query, cosines))]
+        foreign = [text for text in ranked if pair.query not in " ".join(text.split())]
+        assert pair.positive == foreign[0].strip()
+        assert not {*pair.negatives} & {*foreign[:9]}
+        assert 1 <= len(pair.negatives) <= 2
+
+
+def test_no_hybrid_query_is_answered_by_its_own_passage_or_a_copy_of_it(codex, embedder):
+    doubled = Corpus([*codex.passages[:40], *(replace(each, id=f"copy {each.id}") for each in codex.passages[:40])])
+    made = build_pairs(doubled, embedder=embedder).pairs
+    assert made
+    assert not [pair for pair in made if pair.query in " ".join(pair.positive.split())]
+
+
+def test_hybrid_pairs_are_the_same_for_the_same_seed(codex, embedder, labelled):
+    assert build_pairs(codex, embedder=embedder, seed=3).pairs == labelled
+    assert build_pairs(codex, embedder=embedder, seed=4).pairs != labelled
+
+
+def test_hybrid_needs_a_model_and_some_passages(codex, embedder):
+    with pytest.raises(SettingsError, match="'hybrid' needs --model"):
+        build_pairs(codex, sources=["hybrid"])
+    with pytest.raises(DataError, match="no pairs could be built from 2 chunks"):
+        build_pairs(Corpus(codex.passages[:2]), embedder=embedder)
 
 
 def test_bad_settings_are_refused(codex):
@@ -308,7 +346,7 @@ def test_the_command_from_chunks_to_pairs(cli, tmp_path, tiny):
     assert done.returncode == 0, done.stderr
     assert re.search(r"\d+ pairs from 258 passages", done.stdout)
     assert done.stdout.count("    -> ") == 6
-    assert len(read_pairs(tmp_path / "pairs.jsonl")) > 400
+    assert len(read_pairs(tmp_path / "pairs.jsonl")) > 200
     cut = cli(*arguments[:-1], "cut.jsonl", "--model", tiny, "--hard-negatives", 1, "--json")
     assert cut.returncode == 0, cut.stderr
     assert json.loads(cut.stdout)["passages"] > 1000

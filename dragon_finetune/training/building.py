@@ -14,7 +14,8 @@ from dragon_finetune.training.corpus import read_corpus
 from dragon_finetune.training.gate import GateReport
 from dragon_finetune.training.llm import LlmSettings
 from dragon_finetune.training.negatives import NegativesReport, add_hard_negatives
-from dragon_finetune.training.synthesis import QueryStyle, build_pairs
+from dragon_finetune.training.sources import QueryStyle
+from dragon_finetune.training.synthesis import build_pairs
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PairsRequest:
     indexes: Path | None = None
     avoid: Path | None = None
     model: str | None = None
-    per_chunk: int = 2
+    per_chunk: int = 4
     seed: int = 42
     sources: tuple[str, ...] = ()
     negatives: int = 0

@@ -79,7 +79,7 @@ def add_hard_negatives(
     if not corpus.passages:
         raise DataError("the corpus is empty; there are no passages to take negatives from.")
     report = NegativesReport(pairs=len(pairs))
-    search = _Search(corpus, embedder)
+    search = Searcher(corpus, embedder)
     done: list[Pair] = []
     with tqdm(total=len(pairs), desc="negatives", unit="pair", disable=None) as bar:
         for start in range(0, len(pairs), _QUERIES_AT_ONCE):
@@ -94,7 +94,7 @@ def add_hard_negatives(
     return done, report
 
 
-class _Search:
+class Searcher:
     """BM25 and the base model over one corpus."""
 
     def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder") -> None:
@@ -107,11 +107,22 @@ class _Search:
         self._bm25.index([tokens(text) for text in self.texts], show_progress=False)
         self._vectors = embedder.encode(self.texts, role="document")
 
-    def cosines(self, queries: Sequence[str], positives: Sequence[str]) -> tuple[Any, Any]:
-        """Return (queries x corpus, one per positive): cosines, float32."""
+    def cosines(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return queries x corpus: cosines of the base."""
+        asked: npt.NDArray[np.float32] = self._embedder.encode(list(queries), role="query")
+        scores: npt.NDArray[np.float32] = asked @ self._vectors.T
+        return scores
+
+    def cosines_to(self, queries: Sequence[str], positives: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the cosine of each query to its positive."""
         asked = self._embedder.encode(list(queries), role="query")
-        right = self._embedder.encode(list(positives), role="document")
-        return asked @ self._vectors.T, (asked * right).sum(axis=1)
+        right: npt.NDArray[np.float32] = (asked * self._embedder.encode(list(positives), role="document")).sum(axis=1)
+        return right
+
+    def fused(self, query: str, cosines: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return a score per passage: the sum of BM25's and the base's, each in standard deviations."""
+        lexical = np.asarray(self._bm25.get_scores(tokens(query)), dtype=np.float64)
+        return _standard(lexical) + _standard(cosines.astype(np.float64))
 
     def candidates(self, query: str, cosines: npt.NDArray[np.float32], depth: int) -> list[int]:
         """Return places of passages, those of BM25 and of the model by turns, each once."""
@@ -122,10 +133,16 @@ class _Search:
         return list(dict.fromkeys(int(place) for place in turns))
 
 
+def _standard(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    standard: npt.NDArray[np.float64] = (scores - scores.mean()) / max(float(scores.std()), 1e-9)
+    return standard
+
+
 def _mine(
-    pairs: Sequence[Pair], search: _Search, per_pair: int, margin: float, refused: Counter[str]
+    pairs: Sequence[Pair], search: Searcher, per_pair: int, margin: float, refused: Counter[str]
 ) -> tuple[list[list[str]], int]:
-    cosines, right = search.cosines([pair.query for pair in pairs], [pair.positive for pair in pairs])
+    queries = [pair.query for pair in pairs]
+    cosines, right = search.cosines(queries), search.cosines_to(queries, [pair.positive for pair in pairs])
     found = []
     deepened = 0
     for pair, row, score in zip(pairs, cosines, right.tolist(), strict=True):
@@ -142,7 +159,7 @@ def _mine(
 
 
 def _filtered(
-    pair: Pair, row: Any, ceiling: float, search: _Search, depth: int, wanted: int, refused: Counter[str]
+    pair: Pair, row: Any, ceiling: float, search: Searcher, depth: int, wanted: int, refused: Counter[str]
 ) -> list[str]:
     positive = words(pair.positive)
     page, chunk = pair.metadata.get("page"), pair.metadata.get("positive_chunk_id")

@@ -1,5 +1,6 @@
 """Hyper-parameter search on Optuna: bounded by a budget, each trial a resumable run in a process of its own."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,8 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
 from dragon_finetune.records import read_json, write_text
 from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.search_result import SearchResult, Trial, importance_of
 from dragon_finetune.training.space import PARAMETERS, STRATEGIES, Budget, SearchPlan, Space, Strategy, points_of
 
 if TYPE_CHECKING:
@@ -26,75 +27,8 @@ if TYPE_CHECKING:
 
 _POLL = 1.0  # seconds between two looks at a trial's curve
 _LOG = "study.log"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One finished, stopped or failed trial."""
-
-    number: int
-    settings: dict[str, float]
-    state: str
-    score: float | None
-    steps: int
-    seconds: float
-    curve: dict[int, float]
-    folder: Path
-    trouble: str = ""
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Attributes:
-        trials: all, the best first.
-        importance: share of the scores' variance that each parameter explains (fANOVA); {} of too few trials.
-        best: folder of the best trial's model, ready for `embedder: finetuned`; None if no trial finished.
-        base_score: held-back nDCG@10 of the base.
-    """
-
-    trials: list[Trial]
-    importance: dict[str, float]
-    best: Path | None
-    base_score: float | None
-
-    @property
-    def steps(self) -> int:
-        """Training steps of all trials together."""
-        return sum(trial.steps for trial in self.trials)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-safe values."""
-        trials = [{**vars(trial), "folder": str(trial.folder)} for trial in self.trials]
-        best = str(self.best) if self.best else None
-        return {
-            "configurations": len(self.trials),
-            "best": best,
-            "base": self.base_score,
-            "steps": self.steps,
-            "importance": self.importance,
-            "trials": trials,
-        }
-
-    def __str__(self) -> str:
-        head = "  ".join(f"{name:>13}" for name in PARAMETERS)
-        rows = [
-            "  ".join(f"{trial.settings[name]:>13g}" for name in PARAMETERS)
-            + f"  {'-' if trial.score is None else format(trial.score, '.4f'):>8}  {trial.steps:>6}  {trial.state}"
-            + (f" ({trial.trouble})" if trial.trouble else "")
-            for trial in self.trials
-        ]
-        important = ", ".join(f"{name} {share:.2f}" for name, share in self.importance.items()) or "too few trials"
-        base = f"{self.base_score:.4f}" if self.base_score is not None else "-"
-        return "\n".join(
-            [
-                f"{head}  {'nDCG@10':>8}  {'steps':>6}",
-                *rows,
-                f"{len(self.trials)} configurations tried, {self.steps} steps; base {base}; importance: {important}",
-                f"best: {self.best}",
-            ]
-        )
+_BEST_OF = 3
+"""Of so many trials one goes on past a third of its steps (asynchronous successive halving: Li et al., 1810.05934)."""
 
 
 class Search:
@@ -129,7 +63,8 @@ class Search:
         self.folder = Path(settings["output_dir"])
         self._pairs = pairs
         self._shared = {**{k: v for k, v in settings.items() if k != "output_dir"}, "seed": seed}
-        self._config({name: getattr(self.space, name)[0] for name in PARAMETERS})  # bad settings are refused now
+        first = self._config({name: getattr(self.space, name)[0] for name in PARAMETERS})  # refuses bad settings now
+        self._looks_per_epoch = first.validations_per_epoch
 
     def plan(self) -> SearchPlan:
         """Return the trials and their estimated time, measured on three steps of the first. Writes nothing."""
@@ -180,7 +115,7 @@ class Search:
         log = str(self.folder / _LOG)
         # The lock by opening works on Windows and on network drives too.
         storage = JournalStorage(JournalFileBackend(log, lock_obj=JournalFileOpenLock(log)))
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0)
+        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_BEST_OF)
         study = optuna.create_study(
             storage=storage, study_name="search", direction="maximize", load_if_exists=True, pruner=pruner
         )
@@ -261,8 +196,7 @@ class Search:
             trial.set_user_attr("curve", result["curve"])
             trial.set_user_attr("base", result["validation"].get("base"))
             trial.set_user_attr("trouble", result.get("trouble") or "")
-            # The kept weights' score: a run that diverged and kept its base scores as the base does.
-            study.tell(trial, result["validation"].get("kept", result["validation"].get("base", 0.0)))
+            study.tell(trial, _score(result))
         else:
             last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             trial.set_user_attr("trouble", last[0][:300] if last else f"exit code {process.returncode}")
@@ -274,25 +208,29 @@ class Search:
         """Return the curve, and whether the trial was stopped for it."""
         file = output.with_name(output.name + ".work") / "curve.json"
         curve: dict[int, float] = {}
-        reported: set[int] = set()
+        judged = self.strategy != "adaptive"
         while True:
             ended = process.poll() is not None
             if file.is_file():
-                try:
+                with contextlib.suppress(DataError):  # it is being replaced just now
                     curve = {int(step): score for step, score in read_json(file).items()}
-                except DataError:  # being replaced just now
-                    curve = dict(curve)
-                for place, step in enumerate(sorted(curve)):
-                    if place not in reported:
-                        reported.add(place)
-                        trial.report(max(score for at, score in curve.items() if at <= step), place)
+            if not judged and curve and max(curve) >= self._rung(min(curve)):
+                judged = True
+                rung = min(step for step in curve if step >= self._rung(min(curve)))
+                trial.report(max(score for step, score in curve.items() if step <= rung), 1)
+                if not ended and trial.should_prune():
+                    process.kill()
+                    process.wait()
+                    return curve, True
             if ended:
                 return curve, False
-            if self.strategy == "adaptive" and curve and trial.should_prune():
-                process.kill()
-                process.wait()
-                return curve, True
             time.sleep(_POLL)
+
+    def _rung(self, look: int) -> float:
+        """Return the step at which a trial is judged: a third of all, but not while rates are still rising."""
+        looks = max(self.space.epochs) * self._looks_per_epoch
+        rising = max(value if value >= 1 else value * looks * look for value in self.space.warmup)
+        return max(looks * look / _BEST_OF, rising)
 
     def _winner(self, study: "optuna.Study") -> Any:
         import optuna
@@ -314,7 +252,7 @@ class Search:
         bases = [trial.user_attrs.get("base") for trial in study.get_trials(deepcopy=False)]
         return SearchResult(
             trials=shown,
-            importance=_importance(study),
+            importance=importance_of(study),
             best=shown[0].folder,
             base_score=next((base for base in bases if base is not None), None),
         )
@@ -336,15 +274,13 @@ class Search:
         )
 
 
-def _importance(study: "optuna.Study") -> dict[str, float]:
-    import optuna
+def _score(result: Mapping[str, Any]) -> float:
+    """Return the score of the best look; a run that kept its base scores as the base does.
 
-    evaluate: Callable[..., dict[str, float]] = optuna.importance.get_param_importances
-    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if len(done) < 4 or len({trial.value for trial in done}) < 2:
-        return {}
-    seeded = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return {name: float(share) for name, share in evaluate(study, evaluator=seeded).items()}
+    Not that of a blend: which blend is kept hangs on half of the held-back queries, and would add its noise.
+    """
+    scores = result["validation"]
+    return float(scores.get("base" if result["kept"] == "base" else "tuned", 0.0))
 
 
 def _name(point: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from dragon_finetune.evaluation.charts import curve, parallel
 from dragon_finetune.evaluation.judging import Outcome, Request, judge
 from dragon_finetune.records import write_text
-from dragon_finetune.training.search import SearchResult
+from dragon_finetune.training.search_result import SearchResult
 from dragon_finetune.training.space import PARAMETERS
 
 

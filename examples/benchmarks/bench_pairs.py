@@ -1,14 +1,14 @@
-"""Which pairs are worth training on: each source of `build_pairs` alone, the mix, the mix with hard negatives.
+"""Which pairs are worth training on: each source of `build_pairs` alone, mixes, and the mix of all with hard negatives.
 
     pip install "dragon-finetune[demo]"
     python examples/benchmarks/bench_pairs.py codex
     python examples/benchmarks/bench_pairs.py oz path/to/oz_chapters.jsonl
 
-Every row trains MiniLM on at most --pairs pairs (drawn by the seed; a fifth is held back) with the trainer's never-worse
-blend. nDCG and recall are over judged queries, which the builder sees only to avoid them: of the codex the queries of
-its 613 hand-written pairs, each with the chunk that answers it; of Oz 107 questions, each with a few words of the
-passage that answers it (data/oz_judged.json). Rubric and coverage are over the questions with expected topics (100 of
-the codex, 48 of Oz). Intervals are paired bootstraps over questions of the mean of the seeds.
+Every row trains MiniLM on at most --pairs pairs (drawn by the seed; a fifth is held back) with the trainer's
+never-worse blend. nDCG and recall are over judged queries, which the builder sees only to avoid them: of the codex
+the queries of its 613 hand-written pairs, each with the chunk that answers it; of Oz 107 questions, each with a few
+words of the passage that answers it (data/oz_judged.json). Rubric and coverage are over the questions with expected
+topics (100 of the codex, 48 of Oz). Intervals are paired bootstraps over questions of the mean of the seeds.
 """
 
 import argparse
@@ -23,15 +23,18 @@ import numpy as np
 
 from dragon_finetune import FineTunedEmbedder, FineTuner, TokenChunker, TrainingConfig
 from dragon_finetune.embedding.bulk import read_chunks
-from dragon_finetune.evaluation.metrics import Relevance, rank_results
+from dragon_finetune.evaluation.metrics import Relevance, rank, rank_results
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.evaluation.retrieval import retrieve
 from dragon_finetune.evaluation.rubric import score_question
 from dragon_finetune.evaluation.statistics import paired_test
 from dragon_finetune.records import Pair, write_jsonl
 from dragon_finetune.training.building import PairsRequest, build
+from dragon_finetune.training.corpus import read_corpus
+from dragon_finetune.training.negatives import Searcher
 from dragon_finetune.training.pairs import read_pairs
-from dragon_finetune.training.synthesis import DEFAULT_SOURCES, SOURCES
+from dragon_finetune.training.sources import SOURCES
+from dragon_finetune.training.synthesis import HYBRID
 
 CODEX = Path(__file__).parents[1] / "dragons_codex" / "data"
 SEEDS = (1, 2, 3)
@@ -60,6 +63,20 @@ class Judge:
             np.array([score.coverage_score for score in scores], dtype=float),
         ]
 
+    def teacher(self) -> float:
+        """Return nDCG@10 of BM25 and the base together on the judged queries: what the source "hybrid" learns from."""
+        chunks = list(read_chunks(self._files))
+        corpus = read_corpus((chunk.id, {"text": chunk.text}) for chunk in chunks)
+        search = Searcher(corpus, FineTunedEmbedder("embedded", on_overflow="split", engine="torch"))
+        found = []
+        for question, cosines in zip(
+            self._judged, search.cosines([each["question"] for each in self._judged]), strict=True
+        ):
+            order = np.argsort(-search.fused(question["question"], cosines), kind="stable")[:10]
+            ranking = rank([self._relevance.place(chunks[at].text) for at in order], self._relevance.of(question))
+            found += [ranking.ndcg] if ranking else []
+        return float(np.mean(found))
+
     def _results(self, embedder: FineTunedEmbedder, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return retrieve(embedder, self._files, asked, vectors=self._vectors)
 
@@ -77,6 +94,7 @@ def judged_of_oz(file: Path) -> list[dict[str, Any]]:
     asked = json.loads((Path(__file__).parent / "data" / "oz_judged.json").read_text(encoding="utf-8"))["questions"]
     for question in asked:
         evidence = question["evidence"]
+        question["question_id"] = f"judged {question['question_id']}"
         question["relevant_chunk_ids"] = [id for id, text in chunks if any(words in text for words in evidence)]
     return asked
 
@@ -119,10 +137,10 @@ def main() -> None:
     parser.add_argument("corpus", choices=("codex", "oz"))
     parser.add_argument("chapters", type=Path, nargs="?")
     parser.add_argument("--pairs", type=int, default=600)
-    parser.add_argument("--rows", nargs="+", help="default: every source, the mix, the mix with hard negatives")
+    parser.add_argument("--rows", nargs="+", help="sources joined by commas, or everything[+negatives]")
     parser.add_argument("--temperature", type=float, default=0.02)
     options = parser.parse_args()
-    rows = options.rows or [*SOURCES, "mix", "mix+negatives"]
+    rows = options.rows or [*SOURCES, HYBRID, f"{HYBRID},keywords", "everything", "everything+negatives"]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if options.corpus == "oz":
@@ -143,9 +161,10 @@ def main() -> None:
         counts = f"{len(base[0])} judged queries, {len(base[2])} questions with topics"
         print(f"{options.corpus}: {counts}, at most {options.pairs} pairs, seeds {SEEDS}")
         print("each: mean, difference to the base [95% interval]: " + " | ".join(MEASURES))
+        print(f"nDCG@10 of BM25 and the base together, on the judged queries: {judge.teacher():.4f}")
         report("base", [base], base)
         for name in rows:
-            sources = tuple(name.split("+negatives")[0].split(",")) if not name.startswith("mix") else DEFAULT_SOURCES
+            sources = (*SOURCES, HYBRID) if name.startswith("everything") else tuple(name.split(","))
             scores = []
             for seed in SEEDS:
                 request = PairsRequest(
