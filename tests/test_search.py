@@ -65,7 +65,7 @@ def test_adaptive_stops_early_and_costs_fewer_steps(pairs, tiny, tmp_path, grid)
 
 
 def test_no_run_is_judged_while_rates_still_rise(pairs, tiny, tmp_path):
-    space = Space(learning_rate=(1e-4, 1e-3), epochs=(2,), warmup=(0.9,))
+    space = Space(learning_rate=(1e-4, 1e-3), epochs=(1,), warmup=(0.9,))
     result = searching(pairs, tiny, tmp_path / "out", space=space, strategy="adaptive").run()
     whole = max(trial.steps for trial in result.trials)
     assert all(trial.steps >= 0.9 * whole for trial in result.trials)
