@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset, DatasetDict
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
@@ -27,8 +29,10 @@ from dragon_finetune.records import Pair
 from dragon_finetune.tokens.folder import Prompts
 from dragon_finetune.training.callbacks import BarCallback
 from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
+from dragon_finetune.training.distillation import DistillationLoss, Teacher, is_distilled
 from dragon_finetune.training.pairs import to_datasets
 from dragon_finetune.training.sorting import sorted_slices
+from dragon_finetune.training.validation import embed_texts
 
 _MATRYOSHKA = (512, 256, 128, 64)
 
@@ -51,16 +55,43 @@ def fit(
         _set_dropout(model, config.dropout)
     # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
     model.model_card_data.widget = [{"text": "none"}]
+    datasets = to_datasets(training, is_distilled)
     trainer = SentenceTransformerTrainer(
         model=model,
         args=_arguments(model, config, prompts, checkpoints, training),
-        train_dataset=to_datasets(training),
-        loss=make_loss(model, config),
+        train_dataset=datasets,
+        loss=_losses(model, config, prompts, training, datasets),
         callbacks=[BarCallback(), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
     with library_bars_quiet(), sorted_slices(model, slice_tokens(config, model.device)):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def _losses(
+    model: SentenceTransformer,
+    config: TrainingConfig,
+    prompts: Prompts,
+    training: Sequence[Pair],
+    datasets: Dataset | DatasetDict,
+) -> torch.nn.Module | dict[str, torch.nn.Module]:
+    """Return the loss of the Dataset, or one for each of several: those with labels are distilled."""
+    several = datasets if isinstance(datasets, DatasetDict) else {"": datasets}
+    labelled = {name: "label" in dataset.column_names for name, dataset in several.items()}
+    made: dict[bool, torch.nn.Module] = {}
+    if True in labelled.values():
+        made[True] = DistillationLoss(
+            model,
+            # The base as it is before training.
+            Teacher(training, partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))),
+            dims=matryoshka_dims(model, config.matryoshka_dims),
+            cached=config.batch_size >= CACHED_FROM,
+            slice_tokens=slice_tokens(config, model.device),
+        )
+    if False in labelled.values():
+        made[False] = make_loss(model, config)
+    losses = {name: made[has_label] for name, has_label in labelled.items()}
+    return losses if isinstance(datasets, DatasetDict) else losses[""]
 
 
 def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaLoss:

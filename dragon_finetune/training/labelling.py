@@ -10,77 +10,96 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from dragon_finetune.records import Pair
-from dragon_finetune.training.corpus import Corpus, Passage
+from dragon_finetune.training.corpus import ENGLISH, Corpus, Passage, tokens
+from dragon_finetune.training.fusion import nearest
 from dragon_finetune.training.negatives import Searcher
+from dragon_finetune.training.sources import ASKED_FROM, HYBRID
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.training.sources import QueryStyle
 
 _FEWEST_WORDS = 5  # of a sentence that a query is taken from
-_SPANS = 2  # tried per pair that is wanted: about half of them have no clear winner
-_GAP = 0.5  # standard deviations by which the first must lead the second
-_NEGATIVES = 2
-_TOP = 10  # what the hybrid search ranks so high is no negative
-_NEAREST = 30
+_KEPT = 0.6  # chance of a word to stay in a query of the kind "gaps"
+_MOST_KEYWORDS = 5
+_TOP, _NEAREST = 10, 30  # the second passage is one that the hybrid search or the base ranks so high
 _QUERIES_AT_ONCE = 512
+_KINDS = ("span", "gaps", "keywords")
 
 
 def hybrid(
     corpus: Corpus, embedder: "FineTunedEmbedder", dice: random.Random, style: "QueryStyle", per_chunk: int
 ) -> Iterator[Pair]:
-    """Yield words of one passage with the other passage that a hybrid search ranks first, and two hard negatives.
+    """Yield words of one passage with the other passage that a hybrid search ranks first, and one more.
 
-    The search adds the scores of BM25 and of the base (each standardised over the corpus), which together find more
-    than either (examples/benchmarks/bench_pairs.py); its ranking is what the base is to learn. The passage that the
-    words are from is left out, else every query would be answered by its own copy. Negatives are what the base alone
-    ranks high and the hybrid search does not.
+    The search adds to the base's cosines what BM25 says (`fusion`), which together find more than either
+    (examples/benchmarks/bench_pairs.py); its ranking is what the trainer lets the base learn (`distillation`). The
+    passage that the words are from is left out, else every query would be answered by its own copy. Queries are, as
+    the dice fall, a span of a sentence, such a span with gaps, or some of a sentence's words that are not everywhere.
 
     Args:
         corpus: at least three passages, else nothing is yielded.
         embedder: the base model.
-        dice: decides the spans and their order.
+        dice: decides the words and their order.
         style: lengths of the queries, in words.
-        per_chunk: twice as many spans of each passage are tried.
+        per_chunk: queries from each passage.
     """
     if len(corpus.passages) < 3:
         return
-    spans = [span for place in range(len(corpus.passages)) for span in _spans(corpus, place, dice, style, per_chunk)]
-    dice.shuffle(spans)
+    places = range(len(corpus.passages))
+    asked = [query for place in places for query in _queries(corpus, place, dice, style, per_chunk)]
+    dice.shuffle(asked)
     search = Searcher(corpus, embedder)
     copies: dict[str, list[int]] = defaultdict(list)
     for place, passage in enumerate(corpus.passages):
         copies[passage.text].append(place)
-    with tqdm(total=len(spans), desc="hybrid search", unit="query", disable=None) as bar:
-        for start in range(0, len(spans), _QUERIES_AT_ONCE):
-            block = spans[start : start + _QUERIES_AT_ONCE]
+    with tqdm(total=len(asked), desc="hybrid search", unit="query", disable=None) as bar:
+        for start in range(0, len(asked), _QUERIES_AT_ONCE):
+            block = asked[start : start + _QUERIES_AT_ONCE]
             for (place, query), cosines in zip(block, search.cosines([query for _, query in block]), strict=True):
-                pair = _labelled(query, copies[corpus.passages[place].text], cosines, search)
+                pair = _labelled(query, place, copies[corpus.passages[place].text], cosines, search, dice)
                 if pair is not None:
                     yield pair
             bar.update(len(block))
 
 
-def _spans(
+def _queries(
     corpus: Corpus, place: int, dice: random.Random, style: "QueryStyle", per_chunk: int
 ) -> Iterator[tuple[int, str]]:
     sentences = [words for text in corpus.passages[place].sentences if len(words := text.split()) >= _FEWEST_WORDS]
-    for words in dice.sample(sentences, min(len(sentences), _SPANS * per_chunk)):
-        length = dice.choice(style.lengths)
-        start = dice.randrange(max(1, len(words) - length + 1))
-        yield place, " ".join(words[start : start + length])
+    for sentence in dice.sample(sentences, min(len(sentences), per_chunk)):
+        words = _words_of(sentence, dice.choice(_KINDS), corpus, dice, style)
+        if any(_tells(word, corpus) for word in words):
+            yield place, " ".join(words)
 
 
-def _labelled(query: str, own: list[int], cosines: npt.NDArray[np.float32], search: Searcher) -> Pair | None:
-    fused = search.fused(query, cosines)
-    fused[own] = -np.inf
-    best = np.argsort(-fused, kind="stable")[:_TOP].tolist()
+def _words_of(sentence: list[str], kind: str, corpus: Corpus, dice: random.Random, style: "QueryStyle") -> list[str]:
+    if kind == "keywords":
+        telling = [word for word in sentence if _tells(word, corpus)]
+        return dice.sample(telling, min(len(telling), dice.randint(1, _MOST_KEYWORDS)))
+    length = dice.choice(style.lengths)
+    start = dice.randrange(max(1, len(sentence) - length + 1))
+    span = sentence[start : start + length]
+    return [word for word in span if dice.random() < _KEPT] if kind == "gaps" else span
+
+
+def _tells(word: str, corpus: Corpus) -> bool:
+    """Tell whether a word holds something to search for: it is not everywhere, in whatever language."""
+    return any(part not in ENGLISH and corpus.often[part] <= len(corpus.passages) / 2 for part in tokens(word))
+
+
+def _labelled(
+    query: str, place: int, own: list[int], cosines: npt.NDArray[np.float32], search: Searcher, dice: random.Random
+) -> Pair | None:
     passages: list[Passage] = search.corpus.passages
-    right = passages[best[0]]
-    second = next((place for place in best if passages[place].text != right.text), None)
-    if second is None or fused[best[0]] - fused[second] < _GAP:
+    fused = search.fused(query, cosines, without=own)
+    best = [near for near in nearest(fused, _TOP + len(own)) if near not in own]
+    close = [near for near in nearest(cosines, _NEAREST + len(own)) if near not in own]
+    if not best:
         return None
-    near = np.argsort(-cosines, kind="stable")[:_NEAREST].tolist()
-    wrong = [place for place in near if place not in own and place not in best][:_NEGATIVES]
-    metadata = {"source": "hybrid", "positive_chunk_id": right.id, "page": right.page}
-    return Pair(query, right.text.strip(), tuple(passages[place].text for place in wrong), metadata)
+    first = passages[best[0]]
+    others = [near for near in dict.fromkeys([*best, *close]) if passages[near].text != first.text]
+    if not others:
+        return None
+    metadata = {"source": HYBRID, "positive_chunk_id": first.id, "page": first.page, ASKED_FROM: passages[place].id}
+    return Pair(query, first.text.strip(), (passages[dice.choice(others)].text,), metadata)

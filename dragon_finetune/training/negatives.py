@@ -13,6 +13,7 @@ from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.overlap import NEAR, jaccard, words
 from dragon_finetune.records import Pair
 from dragon_finetune.training.corpus import Corpus, tokens
+from dragon_finetune.training.fusion import fused, nearest
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
@@ -119,23 +120,18 @@ class Searcher:
         right: npt.NDArray[np.float32] = (asked * self._embedder.encode(list(positives), role="document")).sum(axis=1)
         return right
 
-    def fused(self, query: str, cosines: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return a score per passage: the sum of BM25's and the base's, each in standard deviations."""
-        lexical = np.asarray(self._bm25.get_scores(tokens(query)), dtype=np.float64)
-        return _standard(lexical) + _standard(cosines.astype(np.float64))
+    def fused(
+        self, query: str, cosines: npt.NDArray[np.float32], without: Sequence[int] = ()
+    ) -> npt.NDArray[np.float64]:
+        """Return a score per passage: see `fusion.fused`."""
+        return fused(cosines, self._bm25.get_scores(tokens(query)), without)
 
     def candidates(self, query: str, cosines: npt.NDArray[np.float32], depth: int) -> list[int]:
         """Return places of passages, those of BM25 and of the model by turns, each once."""
         depth = min(depth, len(self.texts))
         lexical, _ = self._bm25.retrieve([tokens(query)], k=depth, show_progress=False, n_threads=1)
-        dense = np.argsort(-cosines, kind="stable")[:depth]
-        turns = np.stack([lexical[0], dense], axis=1).ravel().tolist()
+        turns = np.stack([lexical[0], nearest(cosines, depth)], axis=1).ravel().tolist()
         return list(dict.fromkeys(int(place) for place in turns))
-
-
-def _standard(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    standard: npt.NDArray[np.float64] = (scores - scores.mean()) / max(float(scores.std()), 1e-9)
-    return standard
 
 
 def _mine(

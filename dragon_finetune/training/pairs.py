@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,26 +166,30 @@ def mix_in(pairs: Sequence[Pair], general: Sequence[Pair], share: float, seed: i
     return mixed
 
 
-def to_datasets(pairs: Sequence[Pair]) -> "Dataset | DatasetDict":
+def to_datasets(
+    pairs: Sequence[Pair], labelled: Callable[[Pair], bool] = lambda pair: False
+) -> "Dataset | DatasetDict":
     """Return the pairs as a Dataset with the columns query, positive, negative_1, ....
 
     The losses want the same columns in every row, so pairs with different numbers of negatives become one Dataset
-    each in a DatasetDict; nothing is dropped.
+    each in a DatasetDict; nothing is dropped. Pairs for which `labelled` is true are Datasets of their own, with the
+    column label: the pair's place in `pairs`.
     """
     from datasets import Dataset, DatasetDict
 
-    by_negatives: dict[int, list[Pair]] = {}
-    for pair in pairs:
-        by_negatives.setdefault(len(pair.negatives), []).append(pair)
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for place, pair in enumerate(pairs):
+        groups.setdefault((len(pair.negatives), labelled(pair)), []).append(place)
     datasets = {
-        f"negatives_{count}": Dataset.from_dict(
+        f"{'labelled' if has_label else 'negatives'}_{count}": Dataset.from_dict(
             {
-                "query": [pair.query for pair in group],
-                "positive": [pair.positive for pair in group],
-                **{f"negative_{n + 1}": [pair.negatives[n] for pair in group] for n in range(count)},
+                "query": [pairs[place].query for place in group],
+                "positive": [pairs[place].positive for place in group],
+                **{f"negative_{n + 1}": [pairs[place].negatives[n] for place in group] for n in range(count)},
+                **({"label": group} if has_label else {}),
             }
         )
-        for count, group in sorted(by_negatives.items())
+        for (count, has_label), group in sorted(groups.items())
     }
     return next(iter(datasets.values())) if len(datasets) == 1 else DatasetDict(datasets)
 

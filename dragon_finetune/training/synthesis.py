@@ -15,13 +15,11 @@ from dragon_finetune.training.corpus import Corpus
 from dragon_finetune.training.gate import Gate, GateReport
 from dragon_finetune.training.labelling import hybrid
 from dragon_finetune.training.llm import LlmSettings, ask_for_queries
-from dragon_finetune.training.sources import FEWEST_WORDS, SOURCES, QueryStyle
+from dragon_finetune.training.sources import FEWEST_WORDS, HYBRID, SOURCES, QueryStyle
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
-HYBRID = "hybrid"
-"""The source that labels by BM25 and the base together."""
 DEFAULT_SOURCES = (HYBRID,)
 """With a model: what the ablation supports (docs/pairs.md)."""
 WITHOUT_MODEL = ("keywords",)

@@ -12,7 +12,7 @@ from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.records import Pair
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
-from dragon_finetune.tokens.folder import ModelFolder, Role
+from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -80,8 +80,9 @@ class Validation:
 
     def judge(self, model: "SentenceTransformer") -> Judgement:
         """Return nDCG@10 per query, by cosine; ties go to the earlier passage. The first model judged is the base."""
-        queries = self._embed(model, self.queries, "query")
-        passages = self._embed(model, self._texts, "document")
+        prompts, precision = self._folder.prompts, self._precision
+        queries = embed_texts(model, prompts, self.queries, "query", precision=precision)
+        passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
         scores = queries @ passages.T
         if not self._narrowed:
             kept = self._hardest(scores)
@@ -114,17 +115,19 @@ class Validation:
         nearness[must] = np.inf
         return sorted(np.argsort(-nearness, kind="stable")[: max(self._max_corpus, len(must))].tolist())
 
-    def _embed(self, model: "SentenceTransformer", texts: Sequence[str], role: Role) -> Vectors:
-        engine = TorchEngine(model, self._precision)
-        prompt = self._folder.prompts.of(role)
-        counter = TokenCounter(model.tokenizer, prompt=role, prompts=self._folder.prompts)
-        limit = self._folder.limit
-        lengths = [min(count, limit or count) for count in counter.counts(texts)]
-        was_training = model.training
-        model.eval()
-        vectors = embed_sorted(engine, texts, lengths, prompt, TokenBatcher(_BUDGET))
-        model.train(was_training)
-        return vectors
+
+def embed_texts(
+    model: "SentenceTransformer", prompts: Prompts, texts: Sequence[str], role: Role, *, precision: str
+) -> Vectors:
+    """Return unit vectors of a model in training, texts x dimension, as they would be without dropout."""
+    counter = TokenCounter(model.tokenizer, prompt=role, prompts=prompts)
+    limit = model.max_seq_length
+    lengths = [min(count, limit or count) for count in counter.counts(texts)]
+    was_training = model.training
+    model.eval()
+    vectors = embed_sorted(TorchEngine(model, precision), texts, lengths, prompts.of(role), TokenBatcher(_BUDGET))
+    model.train(was_training)
+    return vectors
 
 
 def halves(count: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

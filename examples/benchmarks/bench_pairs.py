@@ -33,8 +33,7 @@ from dragon_finetune.training.building import PairsRequest, build
 from dragon_finetune.training.corpus import read_corpus
 from dragon_finetune.training.negatives import Searcher
 from dragon_finetune.training.pairs import read_pairs
-from dragon_finetune.training.sources import SOURCES
-from dragon_finetune.training.synthesis import HYBRID
+from dragon_finetune.training.sources import HYBRID, SOURCES
 
 CODEX = Path(__file__).parents[1] / "dragons_codex" / "data"
 SEEDS = (1, 2, 3)

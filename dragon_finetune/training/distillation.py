@@ -1,0 +1,124 @@
+"""Learning a whole ranking, not a first place: what BM25 and the base say together of all passages of a batch."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import bm25s
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
+from torch import Tensor
+from torch.nn.functional import kl_div, log_softmax, normalize
+
+from dragon_finetune.records import Pair
+from dragon_finetune.training.corpus import tokens
+from dragon_finetune.training.fusion import fused
+from dragon_finetune.training.sources import ASKED_FROM, HYBRID
+
+_TEMPERATURES = 5  # that a query's best cosine stands above its mean: its softmax then ranks and does not just choose
+_ABSENT = -1e4  # a similarity that no softmax sees
+Embed = Callable[[Sequence[str], Any], npt.NDArray[np.float32]]
+
+
+def is_distilled(pair: Pair) -> bool:
+    """Tell whether a pair was labelled by a search, so that the search's whole ranking can be asked for."""
+    return str(pair.metadata.get("source")) == HYBRID
+
+
+class Teacher:
+    """BM25 and the untrained base, over the passages of the pairs.
+
+    Args:
+        pairs: whose passages are ranked, and whose queries are asked, by their places.
+        embed: (texts, "query" or "document") -> unit vectors of the base.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], embed: Embed) -> None:
+        passages = list(dict.fromkeys(text for pair in pairs for name, text in pair.texts() if name != "query"))
+        place = {text: number for number, text in enumerate(passages)}
+        self._own_passages = [[place[text] for name, text in pair.texts() if name != "query"] for pair in pairs]
+        by_chunk: dict[Any, set[int]] = defaultdict(set)
+        for pair in pairs:
+            by_chunk[pair.metadata.get("positive_chunk_id")].add(place[pair.positive])
+        self._asked_from = [sorted(by_chunk.get(pair.metadata.get(ASKED_FROM), ())) for pair in pairs]
+        self._words = [tokens(pair.query) for pair in pairs]
+        self._bm25 = bm25s.BM25()
+        self._bm25.index([tokens(text) for text in passages], show_progress=False)
+        self._queries = embed([pair.query for pair in pairs], "query")
+        self._passages = embed(passages, "document")
+        sample = self._queries[:: -(-len(pairs) // 1000)] @ self._passages.T
+        self.temperature = max(1e-3, float((sample.max(axis=1) - sample.mean(axis=1)).mean()) / _TEMPERATURES)
+        """What similarities are divided by: from the base's own range, since models differ in it."""
+
+    def similarities(self, pairs: Sequence[int]) -> Tensor:
+        """Return pairs x passages, float32: of each pair's query to all pairs' positives, then all first negatives...
+
+        The passage that a query's words are from is not to be learnt; its similarity is below all others.
+        """
+        by_column = zip(*(self._own_passages[pair] for pair in pairs), strict=True)
+        columns = [place for column in by_column for place in column]
+        rows = []
+        for pair in pairs:
+            scores = fused(
+                self._queries[pair] @ self._passages.T,
+                self._bm25.get_scores(self._words[pair]),
+                without=[place for place in self._asked_from[pair] if place not in self._own_passages[pair]],
+            )
+            rows.append(np.maximum(scores[columns], _ABSENT))
+        return torch.tensor(np.array(rows), dtype=torch.float32)
+
+
+class DistillationLoss(CachedMultipleNegativesRankingLoss):
+    """KL divergence from the teacher's to the model's distribution over all passages of the batch.
+
+    A passage that the teacher likes is not pushed away for being another query's, and where the teacher only repeats
+    the base nothing is to be learnt: so little is forgotten. (Hinton et al. 2015, arXiv 1503.02531; a dense model that
+    learns from BM25: Chen et al. 2021, arXiv 2110.06918.)
+
+    Args:
+        model: trained.
+        teacher: its labels are the pairs' places.
+        dims: prefixes of the vector that are trained as vectors; the loss is their mean.
+        cached: cache gradients (GradCache, arXiv 2101.06983), so that memory depends on `slice_tokens` alone.
+        slice_tokens: padded tokens that go through the model at once when cached.
+    """
+
+    def __init__(
+        self, model: SentenceTransformer, teacher: Teacher, *, dims: Sequence[int], cached: bool, slice_tokens: int
+    ) -> None:
+        super().__init__(model, scale=1 / teacher.temperature, mini_batch_num_tokens=slice_tokens)
+        self._teacher, self._dims, self._cached = teacher, tuple(dims), cached
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        """Return the loss of a batch: features of queries, positives, negatives...; the pairs' places (int64)."""
+        features = list(sentence_features)
+        if self._cached:
+            loss: Tensor = self.forward_cached(features, labels)
+            return loss
+        return self.calculate_loss([[self.model(each)["sentence_embedding"]] for each in features], labels)
+
+    def calculate_loss(
+        self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
+    ) -> Tensor:
+        """Return the loss of vectors, given by column and slice."""
+        assert labels is not None
+        queries, *passages = (torch.cat(slices).float() for slices in reps)
+        teacher = self._teacher.similarities(labels.tolist()).to(queries.device)
+        wanted = log_softmax(teacher * self.scale, dim=1)
+        losses = []
+        for dim in self._dims:
+            cosines = normalize(queries[:, :dim], dim=-1) @ normalize(torch.cat(passages)[:, :dim], dim=-1).T
+            given = log_softmax(cosines.masked_fill(teacher <= _ABSENT, _ABSENT) * self.scale, dim=1)
+            losses.append(kl_div(given, wanted, log_target=True, reduction="batchmean"))
+        loss = torch.stack(losses).mean()
+        if with_backward:
+            loss.backward()  # type: ignore[no-untyped-call]
+            loss = loss.detach()
+        return loss
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Return the settings for a model card."""
+        return {"matryoshka_dims": self._dims, "temperature": self.temperature}
