@@ -187,20 +187,29 @@ def labelled(few, embedder):
 def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together(few, embedder, labelled):
     assert {pair.metadata["source"] for pair in labelled} == {"hybrid"}
     search = Searcher(few, embedder)
+    place = {passage.id: number for number, passage in enumerate(few.passages)}
     queries = [pair.query for pair in labelled[:50]]
     for pair, cosines in zip(labelled[:50], search.cosines(queries), strict=True):
-        ranked = [few.passages[place].text for place in np.argsort(-search.fused(pair.query, cosines))]
-        foreign = [text for text in ranked if pair.query not in " ".join(text.split())]
-        assert pair.positive == foreign[0].strip()
-        assert not {*pair.negatives} & {*foreign[:9]}
-        assert 1 <= len(pair.negatives) <= 2
+        own = place[pair.metadata["query_chunk_id"]]
+        best = np.argsort(-search.fused(pair.query, cosines, without=[own]))[:10].tolist()
+        near = [number for number in np.argsort(-cosines).tolist() if number != own][:30]
+        assert (pair.positive, pair.metadata["positive_chunk_id"]) == (
+            few.passages[best[0]].text.strip(),
+            few.passages[best[0]].id,
+        )
+        assert [few.passages[place[id]].text.strip() for id in pair.metadata["negative_chunk_ids"]] == [*pair.negatives]
+        assert place[pair.metadata["negative_chunk_ids"][0]] in {*best[1:], *near} - {best[0], own}
 
 
-def test_no_hybrid_query_is_answered_by_its_own_passage_or_a_copy_of_it(codex, embedder):
+def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_another(codex, embedder):
     doubled = Corpus([*codex.passages[:30], *(replace(each, id=f"copy {each.id}") for each in codex.passages[:30])])
+    texts = {passage.id: passage.text for passage in doubled.passages}
     made = build_pairs(doubled, embedder=embedder).pairs
     assert made
-    assert not [pair for pair in made if pair.query in " ".join(pair.positive.split())]
+    for pair in made:
+        own = texts[pair.metadata["query_chunk_id"]]
+        assert {*pair.query.split()} <= {*own.split()}
+        assert own.strip() not in (pair.positive, *pair.negatives)
 
 
 def test_hybrid_pairs_are_the_same_for_the_same_seed(few, embedder, labelled):

@@ -1,6 +1,5 @@
 """Learning a whole ranking, not a first place: what BM25 and the base say together of all passages of a batch."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,7 +15,8 @@ from torch.nn.functional import kl_div, log_softmax, normalize
 from dragon_finetune.records import Pair
 from dragon_finetune.training.corpus import tokens
 from dragon_finetune.training.fusion import fused
-from dragon_finetune.training.sources import ASKED_FROM, HYBRID
+from dragon_finetune.training.pairs import asked_from
+from dragon_finetune.training.sources import HYBRID
 
 _TEMPERATURES = 5  # that a query's best cosine stands above its mean: its softmax then ranks and does not just choose
 _ABSENT = -1e4  # a similarity that no softmax sees
@@ -40,10 +40,7 @@ class Teacher:
         passages = list(dict.fromkeys(text for pair in pairs for name, text in pair.texts() if name != "query"))
         place = {text: number for number, text in enumerate(passages)}
         self._own_passages = [[place[text] for name, text in pair.texts() if name != "query"] for pair in pairs]
-        by_chunk: dict[Any, set[int]] = defaultdict(set)
-        for pair in pairs:
-            by_chunk[pair.metadata.get("positive_chunk_id")].add(place[pair.positive])
-        self._asked_from = [sorted(by_chunk.get(pair.metadata.get(ASKED_FROM), ())) for pair in pairs]
+        self._asked_from = [[place[text] for text in texts] for texts in asked_from(pairs, pairs)]
         self._words = [tokens(pair.query) for pair in pairs]
         self._bm25 = bm25s.BM25()
         self._bm25.index([tokens(text) for text in passages], show_progress=False)
@@ -65,7 +62,7 @@ class Teacher:
             scores = fused(
                 self._queries[pair] @ self._passages.T,
                 self._bm25.get_scores(self._words[pair]),
-                without=[place for place in self._asked_from[pair] if place not in self._own_passages[pair]],
+                without=self._asked_from[pair],
             )
             rows.append(np.maximum(scores[columns], _ABSENT))
         return torch.tensor(np.array(rows), dtype=torch.float32)

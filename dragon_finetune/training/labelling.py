@@ -13,7 +13,8 @@ from dragon_finetune.records import Pair
 from dragon_finetune.training.corpus import ENGLISH, Corpus, Passage, tokens
 from dragon_finetune.training.fusion import nearest
 from dragon_finetune.training.negatives import Searcher
-from dragon_finetune.training.sources import ASKED_FROM, HYBRID
+from dragon_finetune.training.pairs import ASKED_FROM
+from dragon_finetune.training.sources import HYBRID
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
@@ -101,5 +102,12 @@ def _labelled(
     others = [near for near in dict.fromkeys([*best, *close]) if passages[near].text != first.text]
     if not others:
         return None
-    metadata = {"source": HYBRID, "positive_chunk_id": first.id, "page": first.page, ASKED_FROM: passages[place].id}
-    return Pair(query, first.text.strip(), (passages[dice.choice(others)].text,), metadata)
+    other = passages[dice.choice(others)]
+    metadata = {
+        "source": HYBRID,
+        "positive_chunk_id": first.id,
+        "negative_chunk_ids": [other.id],
+        "page": first.page,
+        ASKED_FROM: passages[place].id,
+    }
+    return Pair(query, first.text.strip(), (other.text.strip(),), metadata)

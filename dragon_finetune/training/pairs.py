@@ -21,6 +21,8 @@ GENERAL = "general"
 """The `source` of pairs from outside the domain."""
 GROUP_KEYS = ("positive_chunk_id", "original_question_id")
 """Metadata that tells from which document or question a pair was made."""
+ASKED_FROM = "query_chunk_id"
+"""Metadata: the chunk that a query's words are from, where that is not the positive."""
 _REASONS = (
     "duplicate pairs",
     "near-duplicate pairs",
@@ -143,6 +145,26 @@ def _documents(pair: Pair) -> Iterator[tuple[str, Any]]:
     nested = pair.metadata.get("metadata")
     for holder in (pair.metadata, nested if isinstance(nested, Mapping) else {}):
         yield from ((key, holder[key]) for key in GROUP_KEYS if holder.get(key) is not None)
+
+
+def asked_from(pairs: Sequence[Pair], among: Iterable[Pair]) -> list[set[str]]:
+    """Return for each pair the passages that its query's words are from (`ASKED_FROM`), without its own positive.
+
+    That passage would be the best answer of all to its own words; to rank it is not what such a pair teaches.
+
+    Args:
+        pairs: any pairs.
+        among: pairs whose passages are looked through, by `positive_chunk_id` and `negative_chunk_ids`.
+    """
+    texts: dict[str, set[str]] = {}
+    for pair in among:
+        ids = [pair.metadata.get("positive_chunk_id"), *(pair.metadata.get("negative_chunk_ids") or ())]
+        for identity, text in zip(ids, (pair.positive, *pair.negatives), strict=False):
+            texts.setdefault(str(identity), set()).add(text)
+    return [
+        texts.get(str(pair.metadata[ASKED_FROM]), set()) - {pair.positive} if ASKED_FROM in pair.metadata else set()
+        for pair in pairs
+    ]
 
 
 def weigh(pairs: Sequence[Pair], weights: Mapping[str, float], seed: int) -> list[Pair]:

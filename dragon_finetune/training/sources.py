@@ -13,8 +13,6 @@ from dragon_finetune.training.corpus import Corpus, Entity, NameFinder, Passage,
 
 HYBRID = "hybrid"
 """The source that labels by BM25 and the base together (`labelling`)."""
-ASKED_FROM = "query_chunk_id"
-"""Metadata: the chunk that a query's words are from, where that is not the positive."""
 FEWEST_WORDS = 12  # of a passage that is left when the query has been cut out of it
 _NUMBERING = re.compile(r"^(?:chapter\s+)?(?:[ivxlc]+|\d+)[.:)]\s+(?=\S)", re.IGNORECASE)  # "IV: The Road"
 _DEFAULT_LENGTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16)

@@ -13,6 +13,7 @@ from dragon_finetune.records import Pair
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
 from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
+from dragon_finetune.training.pairs import asked_from
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -43,7 +44,8 @@ class Validation:
     """nDCG@10 of held-back queries over a corpus of all pairs' passages, both capped.
 
     The cap on the corpus keeps every right passage and, of the others, those that the untrained model takes for the
-    nearest: hard distractors, so that a small corpus is not an easy one.
+    nearest: hard distractors, so that a small corpus is not an easy one. A passage that a query's words are from is not
+    ranked for it (`pairs.asked_from`).
 
     Args:
         held_back: the pairs whose queries are asked.
@@ -75,6 +77,10 @@ class Validation:
         source_of = {pair.query: str(pair.metadata.get("source", "")) for pair in held_back}
         self._sources = [source_of[query] for query in self.queries]
         self._right = [right[query] for query in self.queries]
+        hidden: dict[str, set[str]] = {}
+        for pair, texts in zip(held_back, asked_from(held_back, all_pairs), strict=True):
+            hidden.setdefault(pair.query, set()).update(texts)
+        self._hidden = [hidden[query] - right[query] for query in self.queries]
         self._texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
         self._narrowed = len(self._texts) <= max_corpus
 
@@ -83,7 +89,7 @@ class Validation:
         prompts, precision = self._folder.prompts, self._precision
         queries = embed_texts(model, prompts, self.queries, "query", precision=precision)
         passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
-        scores = queries @ passages.T
+        scores = self._without_hidden(queries @ passages.T)
         if not self._narrowed:
             kept = self._hardest(scores)
             self._texts = [self._texts[index] for index in kept]
@@ -93,6 +99,13 @@ class Validation:
             [ndcg_at_10(row, [place[text] for text in right]) for row, right in zip(scores, self._right, strict=True)]
         )
         return Judgement(ndcg, _mean_cosine(passages))
+
+    def _without_hidden(self, scores: Vectors) -> Vectors:
+        """Return the scores, -inf where a query meets the passage that its words are from."""
+        place = {text: column for column, text in enumerate(self._texts)}
+        for row, texts in enumerate(self._hidden):
+            scores[row, [place[text] for text in texts if text in place]] = -np.inf
+        return scores
 
     def by_source(self, base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
         """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"."""
