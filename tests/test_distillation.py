@@ -32,10 +32,14 @@ def test_what_bm25_says_counts_by_its_share_whatever_its_scale(scores, factor):
     cosines, lexical = scores
     one = fused(cosines, lexical)
     np.testing.assert_allclose(fused(cosines, lexical * factor), one, atol=1e-6)
-    assert (one >= cosines - 1e-6).all()
-    reach = cosines.max() - cosines.mean()
-    best = one[lexical == lexical.max()] - cosines[lexical == lexical.max()]
-    np.testing.assert_allclose(best, reach if lexical.max() else 0, atol=1e-5)
+    assert one.max() <= cosines.max() + 1e-6
+    if not lexical.any():
+        np.testing.assert_array_equal(one, cosines)
+        return
+    best = lexical.argmax()
+    assert one[best] == pytest.approx((cosines[best] + cosines.max()) / 2, abs=1e-5)
+    nothing = lexical == 0
+    np.testing.assert_allclose(one[nothing], (cosines[nothing] + cosines.mean()) / 2, atol=1e-5)
 
 
 @given(scored())

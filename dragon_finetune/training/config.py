@@ -41,7 +41,8 @@ class TrainingConfig(BaseModel):
         query_prompt, document_prompt: prompts to train with and to save; default: the base's own.
         precision: "auto" takes bf16 where the device really has it, else fp16 on CUDA, else fp32. Weights stay fp32.
         matryoshka_dims: prefixes of the vector that are trained as vectors; default: 512, 256, 128, 64 and the full
-            dimension as far as the model has them; (): the full dimension alone.
+            dimension as far as the model has them; (): the full dimension alone, which is also the default for pairs of
+            the source "hybrid".
         validation_share: share of pairs held back, by group, to judge the model on; 0: none.
         validations_per_epoch: how often it is judged; the weights of the best look are what is kept of the run.
         patience: stop after so many looks without a new best; None: never.

@@ -84,7 +84,7 @@ def _losses(
             model,
             # The base as it is before training.
             Teacher(training, partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))),
-            dims=matryoshka_dims(model, config.matryoshka_dims),
+            dims=matryoshka_dims(model, config.matryoshka_dims or ()),
             cached=config.batch_size >= CACHED_FROM,
             slice_tokens=slice_tokens(config, model.device),
         )

@@ -1,4 +1,4 @@
-"""Two searches as one: the base's cosines, raised by what BM25 says."""
+"""Two searches as one: the base's cosines and BM25, with the same say."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,10 @@ def fused(
 ) -> npt.NDArray[np.float64]:
     """Return a score per passage on the scale of the base's cosines, for one query.
 
-    The passage that BM25 likes best is raised by as much as the base's best stands above its mean, others by their
-    share of BM25's score: both searches have the same say, whatever the model's range or the corpus's size. (A convex
-    combination of scores scaled to 0 to 1: Bruch et al. 2022, arXiv 2210.11934.)
+    It is the mean of the cosine and of BM25's score, the latter stretched to the range from the mean cosine (nothing
+    in common) to the best one (BM25's best): both have the same say, whatever the model's range or the corpus's size.
+    (A convex combination of scores scaled to 0 to 1: Bruch et al. 2022, arXiv 2210.11934.) Where BM25 finds nothing
+    it has no say, and the score is the cosine.
 
     Args:
         cosines: of the query to each passage.
@@ -23,11 +24,12 @@ def fused(
     """
     there = np.ones(len(cosines), dtype=bool)
     there[list(without)] = False
-    if not there.any():
-        return np.full(len(cosines), -np.inf)
-    reach = float(cosines[there].max() - cosines[there].mean())
-    raised = cosines + reach * np.asarray(lexical, dtype=np.float64) / max(float(lexical[there].max()), 1e-9)
-    return np.where(there, raised, -np.inf)
+    if not there.any() or not lexical[there].any():
+        return np.where(there, cosines, -np.inf)
+    mean = float(cosines[there].mean())
+    reach = float(cosines[there].max()) - mean
+    stretched = mean + reach * np.asarray(lexical, dtype=np.float64) / float(lexical[there].max())
+    return np.where(there, (cosines + stretched) / 2, -np.inf)
 
 
 def nearest(scores: npt.NDArray[Any], count: int) -> list[int]:
