@@ -117,7 +117,7 @@ def test_cached_gradients_are_the_gradients(model, tiny):
         loss.backward()
         values.append(loss.item())
         gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
-    assert values[0] == pytest.approx(values[1], abs=1e-5)
+    assert values[0] == pytest.approx(values[1], rel=1e-3)
     assert values[0] > 0.01
     for one, two in zip(*gradients, strict=True):
         assert (one - two).norm() <= 1e-3 * one.norm() + 1e-6  # sums in another order

@@ -18,9 +18,7 @@ from dragon_finetune.training.fusion import fused
 from dragon_finetune.training.pairs import asked_from
 from dragon_finetune.training.sources import HYBRID
 
-_TEMPERATURES = (
-    9  # that a query's best cosine stands above its mean; of 5 and 9, what ranked better on Oz (docs/pairs.md)
-)
+_TEMPERATURES = 9  # that a query's best cosine stands above its mean: of 5 and 9 what did better (docs/pairs.md)
 _ABSENT = -1e4  # a similarity that no softmax sees
 Embed = Callable[[Sequence[str], Any], npt.NDArray[np.float32]]
 
