@@ -18,7 +18,7 @@ from dragon_finetune.training.fusion import fused
 from dragon_finetune.training.pairs import asked_from
 from dragon_finetune.training.sources import HYBRID
 
-_TEMPERATURES = 9  # that a query's best cosine stands above its mean: of 5 and 9 what did better (docs/pairs.md)
+_TEMPERATURES = 9  # that a query's best cosine stands above its mean; 5 and 9 were tried, one seed each (docs/pairs.md)
 _ABSENT = -1e4  # a similarity that no softmax sees
 Embed = Callable[[Sequence[str], Any], npt.NDArray[np.float32]]
 
@@ -37,9 +37,10 @@ class Teacher:
     """
 
     def __init__(self, pairs: Sequence[Pair], embed: Embed) -> None:
-        passages = list(dict.fromkeys(text for pair in pairs for name, text in pair.texts() if name != "query"))
+        own = [(pair.positive, *pair.negatives) for pair in pairs]
+        passages = list(dict.fromkeys(text for texts in own for text in texts))
         place = {text: number for number, text in enumerate(passages)}
-        self._own_passages = [[place[text] for name, text in pair.texts() if name != "query"] for pair in pairs]
+        self._own_passages = [[place[text] for text in texts] for texts in own]
         self._asked_from = [[place[text] for text in texts] for texts in asked_from(pairs, pairs)]
         self._words = [tokens(pair.query) for pair in pairs]
         self._bm25 = bm25s.BM25()
@@ -72,7 +73,7 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
     """KL divergence from the teacher's to the model's distribution over all passages of the batch.
 
     A passage that the teacher likes is not pushed away for being another query's, and where the teacher only repeats
-    the base nothing is to be learnt: so little is forgotten. (Hinton et al. 2015, arXiv 1503.02531; a dense model that
+    the base nothing is to be learnt. (Hinton et al. 2015, arXiv 1503.02531; a dense model that
     learns from BM25: Chen et al. 2021, arXiv 2110.06918.)
 
     Args:
@@ -102,12 +103,13 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
     ) -> Tensor:
         """Return the loss of vectors, given by column and slice."""
         assert labels is not None
-        queries, *passages = (torch.cat(slices).float() for slices in reps)
+        queries, *columns = (torch.cat(slices).float() for slices in reps)
+        passages = torch.cat(columns)
         teacher = self._teacher.similarities(labels.tolist()).to(queries.device)
         wanted = log_softmax(teacher * self.scale, dim=1)
         losses = []
         for dim in self._dims:
-            cosines = normalize(queries[:, :dim], dim=-1) @ normalize(torch.cat(passages)[:, :dim], dim=-1).T
+            cosines = normalize(queries[:, :dim], dim=-1) @ normalize(passages[:, :dim], dim=-1).T
             given = log_softmax(cosines.masked_fill(teacher <= _ABSENT, _ABSENT) * self.scale, dim=1)
             losses.append(kl_div(given, wanted, log_target=True, reduction="batchmean"))
         loss = torch.stack(losses).mean()
