@@ -123,19 +123,24 @@ def write_jsonl(tmp_path) -> Callable[[str, list], Path]:
     return write
 
 
+def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run the installed command in a folder."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("dragon-finetune")), *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture
 def cli(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
     """Return a function that runs the installed command in an empty folder."""
 
     def run(*arguments: object, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("dragon-finetune")), *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_command(*arguments, cwd=cwd, **environment)
 
     return run
 

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from conftest import run_command
 
 from dragon_finetune import compare
 from dragon_finetune.evaluation.comparison import correct_for_looking
@@ -117,19 +118,26 @@ def test_the_newer_hosts_quality(chunks, limit, expected):
     assert {name: getattr(score, name) for name in expected} == pytest.approx(expected)
 
 
+def write_files(folder):
+    write_json(folder / "base.json", {"results": answers(BASE)})
+    write_json(folder / "tuned.json", {"results": answers(BETTER, -0.2)})
+    write_jsonl(folder / "pairs.jsonl", [{"query": "unrelated ask", "positive_text": "x"}])
+    return folder
+
+
 @pytest.fixture
 def files(tmp_path):
-    write_json(tmp_path / "base.json", {"results": answers(BASE)})
-    write_json(tmp_path / "tuned.json", {"results": answers(BETTER, -0.2)})
-    write_jsonl(tmp_path / "pairs.jsonl", [{"query": "unrelated ask", "positive_text": "x"}])
-    return tmp_path
+    return write_files(tmp_path)
 
 
-@pytest.fixture
-def page(files, cli):
-    done = cli("compare", "base.json", "tuned.json", "--pairs", "pairs.jsonl", "--html", "report.html")
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Return a report; never write into its folder."""
+    folder = write_files(tmp_path_factory.mktemp("report"))
+    arguments = ("compare", "base.json", "tuned.json", "--pairs", "pairs.jsonl", "--html", "report.html")
+    done = run_command(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
-    return files / "report.html"
+    return folder / "report.html"
 
 
 class Strict(HTMLParser):

@@ -174,9 +174,16 @@ def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
         build_pairs(corpus_of(texts))
 
 
+def some_of(codex, long, short):
+    """Return so many passages that are longer than what the model reads, and so many short ones."""
+    over = [passage for passage in codex.passages if len(passage.text.split()) > 600]
+    under = [passage for passage in codex.passages if len(passage.text.split()) < 100]
+    return Corpus([*over[:long], *under[:short]])
+
+
 @pytest.fixture(scope="module")
 def few(codex):
-    return Corpus(codex.passages[:60])
+    return some_of(codex, 2, 58)
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +208,8 @@ def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together
         assert place[pair.metadata["negative_chunk_ids"][0]] in {*best[1:], *near} - {best[0], own}
 
 
-def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_another(codex, embedder):
-    doubled = Corpus([*codex.passages[:30], *(replace(each, id=f"copy {each.id}") for each in codex.passages[:30])])
+def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_another(few, embedder):
+    doubled = Corpus([*few.passages[:30], *(replace(each, id=f"copy {each.id}") for each in few.passages[:30])])
     texts = {passage.id: passage.text for passage in doubled.passages}
     made = build_pairs(doubled, embedder=embedder).pairs
     assert made
@@ -238,34 +245,36 @@ def embedder():
 
 
 def test_hard_negatives_are_near_and_wrong(codex, embedder):
-    pairs = build_pairs(codex, sources=["cloze"]).pairs[:60]
-    mined, report = add_hard_negatives(pairs, codex, embedder, per_pair=3)
+    corpus = some_of(codex, 3, 97)
+    pairs = build_pairs(corpus, sources=["cloze"]).pairs[:60]
+    mined, report = add_hard_negatives(pairs, corpus, embedder, per_pair=3)
     assert report.found[3] >= 50
-    pages = {passage.text: passage.page for passage in codex.passages}
-    for pair in mined:
-        asked = embedder.encode([pair.query], role="query")[0]
-        right = asked @ embedder.encode([pair.positive], role="document")[0]
+    pages = {passage.text: passage.page for passage in corpus.passages}
+    texts = embedder.encode([*pages], role="document")
+    vectors = dict(zip(pages, texts, strict=True))
+    asked_of, right_of = (
+        embedder.encode([getattr(pair, name) for pair in mined], role=role)
+        for name, role in (("query", "query"), ("positive", "document"))
+    )
+    nearer = []
+    for pair, asked, positive in zip(mined, asked_of, right_of, strict=True):
+        right = asked @ positive
         for negative in pair.negatives:
-            assert asked @ embedder.encode([negative], role="document")[0] < 0.95 * right + 1e-5
+            assert asked @ vectors[negative] < 0.95 * right + 1e-5
             assert pages[negative] != pair.metadata["page"]
             assert jaccard(words(negative), words(pair.positive)) < 0.8
-    # They are nearer than most of what the filter allows.
-    texts = embedder.encode([passage.text for passage in codex.passages], role="document")
-    nearer = []
-    for pair in mined:
-        asked = embedder.encode([pair.query], role="query")[0]
-        right = asked @ embedder.encode([pair.positive], role="document")[0]
+        # They are nearer than most of what the filter allows.
         allowed = [cosine for cosine in texts @ asked if cosine < 0.95 * right]
-        found = (embedder.encode(list(pair.negatives), role="document") @ asked).tolist() if pair.negatives else []
+        found = [vectors[negative] @ asked for negative in pair.negatives]
         nearer += [max(found) > float(np.median(allowed))] if found else []
     assert np.mean(nearer) > 0.8
 
 
-def test_where_the_filter_leaves_too_few_the_search_goes_deeper(codex, embedder):
-    page = codex.passages[0].page
-    crowd = [Passage(f"n{n}", f"{codex.passages[0].text} Number {n}.", page) for n in range(40)]
-    pairs = [Pair(codex.passages[0].sentences[0], codex.passages[0].text, (), {"page": page})]
-    mined, report = add_hard_negatives(pairs, Corpus([*crowd, *codex.passages]), embedder, per_pair=2)
+def test_where_the_filter_leaves_too_few_the_search_goes_deeper(few, embedder):
+    first = few.passages[-1]
+    crowd = [Passage(f"n{n}", f"{first.text} Number {n}.", first.page) for n in range(40)]
+    pairs = [Pair(first.sentences[0], first.text, (), {"page": first.page})]
+    mined, report = add_hard_negatives(pairs, Corpus([*crowd, *few.passages]), embedder, per_pair=2)
     assert (len(mined[0].negatives), report.deepened) == (2, 1)
     assert report.refused["of the same page"] >= 40
 
@@ -361,11 +370,13 @@ def test_the_command_from_chunks_to_pairs(cli, tmp_path, tiny):
     assert re.search(r"\d+ pairs from 258 passages", done.stdout)
     assert done.stdout.count("    -> ") == 6
     assert len(read_pairs(tmp_path / "pairs.jsonl")) > 200
-    cut = cli(*arguments[:-1], "cut.jsonl", "--model", tiny, "--hard-negatives", 1, "--json")
+    write_jsonl(tmp_path / "some.jsonl", [record for _, record in list(read_jsonl(FILES[0]))[:20]])
+    arguments = ["pairs", "some.jsonl", "--questions-to-avoid", avoid, "--out"]
+    cut = cli(*arguments, "cut.jsonl", "--model", tiny, "--hard-negatives", 1, "--json")
     assert cut.returncode == 0, cut.stderr
-    assert json.loads(cut.stdout)["passages"] > 1000
+    assert json.loads(cut.stdout)["passages"] > 4 * 20
     assert any(pair.negatives for pair in read_pairs(tmp_path / "cut.jsonl"))
-    refused = cli(*arguments, "--hard-negatives", 2)
+    refused = cli(*arguments, "none.jsonl", "--hard-negatives", 2)
     assert (refused.returncode, "hard negatives need --model" in refused.stderr) == (2, True)
 
 

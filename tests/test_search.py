@@ -89,9 +89,15 @@ def test_budgets_that_are_not(text):
         Budget.parse(text)
 
 
-def test_a_budget_of_runs_is_kept(pairs, tiny, tmp_path):
-    out = tmp_path / "out"
-    assert len(searching(pairs, tiny, out, budget=Budget(runs=1)).run().trials) == 1
+@pytest.fixture(scope="module")
+def diverging(pairs, tiny, tmp_path_factory):
+    """One trial of two, both at a rate that is far too high."""
+    space = Space(learning_rate=(1e-2,), epochs=(1, 2), warmup=(0.1,))
+    return searching(pairs, tiny, tmp_path_factory.mktemp("search") / "out", space=space, budget=Budget(runs=1)).run()
+
+
+def test_a_budget_of_runs_is_kept(diverging):
+    assert len(diverging.trials) == 1
 
 
 def test_the_plan_says_what_would_be_tried_and_writes_nothing(pairs, tiny, tmp_path):
@@ -154,11 +160,9 @@ def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, grid):
     assert ours.items() <= whole.items()
 
 
-def test_a_trial_that_diverges_is_shown_and_does_not_win(pairs, tiny, tmp_path):
-    space = Space(learning_rate=(1e-2,), epochs=(1,), warmup=(0.1,))
-    result = searching(pairs, tiny, tmp_path / "out", space=space).run()
-    assert {trial.state for trial in result.trials} == {"complete"}
-    assert all(trial.score >= result.base_score for trial in result.trials)
+def test_a_trial_that_diverges_is_shown_and_does_not_win(diverging):
+    assert {trial.state for trial in diverging.trials} == {"complete"}
+    assert all(trial.score >= diverging.base_score for trial in diverging.trials)
 
 
 def test_trials_that_all_fail_say_why(tiny, tmp_path):
