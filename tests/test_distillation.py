@@ -9,12 +9,13 @@ from dragon_finetune import FineTuner, TrainingConfig
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.records import Pair
 from dragon_finetune.tokens.folder import ModelFolder
-from dragon_finetune.training.distillation import DistillationLoss, Teacher
+from dragon_finetune.training.distillation import QUERIES, DistillationLoss, Teacher, examples, rows_of
 from dragon_finetune.training.fusion import fused, nearest
 from dragon_finetune.training.pairs import asked_from
 from dragon_finetune.training.validation import Validation, embed_texts
 
 NAMES = "Ilse Jorun Perran Hob Brannic Tamsin Orla Wat Edda Rook".split()
+HYBRID = {"source": "hybrid"}
 PLACES = "harbour tower kitchen mill bridge cellar garden market".split()
 
 
@@ -61,7 +62,7 @@ def hybrid_pairs(count=40):
     for n in range(count):
         name, place = NAMES[n % len(NAMES)], PLACES[n % len(PLACES)]
         texts = [f"{name} went to the {place} on day {n}", f"{name} slept for {n} days"]
-        metadata = {"source": "hybrid", "positive_chunk_id": f"p{n}", "negative_chunk_ids": [f"n{n}"]}
+        metadata = {**HYBRID, "positive_chunk_id": f"p{n}", "negative_chunk_ids": [f"n{n}"]}
         pairs.append(
             Pair(f"{name} {place} {n}", texts[0], (texts[1],), {**metadata, "query_chunk_id": f"p{(n + 1) % 9}"})
         )
@@ -75,13 +76,15 @@ def model(tiny):
 
 def teacher_of(model, tiny, pairs):
     prompts = ModelFolder.open(tiny).prompts
-    return Teacher(pairs, lambda texts, role: embed_texts(model, prompts, texts, role, precision="fp32"))
+    return Teacher(rows_of(pairs)[0], lambda texts, role: embed_texts(model, prompts, texts, role, precision="fp32"))
 
 
 def features_of(model, tiny, pairs):
     prompts = ModelFolder.open(tiny).prompts
-    columns = [[pair.query for pair in pairs], [pair.positive for pair in pairs], [pair.negatives[0] for pair in pairs]]
-    roles = ["query", "document", "document"]
+    rows = rows_of(pairs)[0]
+    queries = [[row[n].query for row in rows] for n in range(QUERIES)]
+    columns = [queries[0], [row[0].positive for row in rows], [row[0].negatives[0] for row in rows], *queries[1:]]
+    roles = ["query", "document", "document", *["query"] * (QUERIES - 1)]
     return [model.preprocess(texts, prompt=prompts.of(role)) for texts, role in zip(columns, roles, strict=True)]
 
 
@@ -94,14 +97,24 @@ def test_the_teacher_is_the_hybrid_search_and_skips_the_passage_that_was_asked_f
     pairs = hybrid_pairs()
     rows = [0, 8, 17]
     found = teacher_of(model, tiny, pairs).similarities(rows)
-    assert found.shape == (3, 6)
+    assert found.shape == (3 * QUERIES, 6)
     # Pair 0 asks from p1, pair 8 from p0, pair 17 from p0: of pair 0 alone the positive is in the batch.
-    assert (found <= -1000).tolist() == [[False] * 6, [True] + [False] * 5, [True] + [False] * 5]
-    assert found.argmax(dim=1).tolist() == [0, 1, 2]
+    assert (found <= -1000).tolist() == [[False] * 6, [True] + [False] * 5, [True] + [False] * 5] * QUERIES
+    assert found.argmax(dim=1).tolist() == [0, 1, 2] * QUERIES
+
+
+@given(st.lists(st.integers(0, 3), max_size=30))
+def test_rows_hold_every_pair_with_those_of_its_positive(positives):
+    pairs = [Pair(f"q{n}", f"p{of}", (), {"source": "hybrid" if of else "mine"}) for n, of in enumerate(positives)]
+    rows, others = rows_of(pairs)
+    assert all(len(row) == QUERIES and len({pair.positive for pair in row}) == 1 for row in rows)
+    assert {pair.query for row in rows for pair in row} == {pair.query for pair in pairs if pair.positive != "p0"}
+    assert others == [pair for pair in pairs if pair.positive == "p0"]
+    assert examples(pairs) == len(others) + sum(-(-positives.count(of) // QUERIES) for of in (1, 2, 3))
 
 
 def test_where_bm25_says_nothing_the_base_has_nothing_to_learn(model, tiny):
-    pairs = [Pair(f"query {n}", f"passage of the number {n + 100}", (f"other {n + 200}",)) for n in range(6)]
+    pairs = [Pair(f"query {n}", f"passage of the number {n + 100}", (f"other {n + 200}",), HYBRID) for n in range(6)]
     loss = loss_of(model.eval(), teacher_of(model, tiny, pairs))
     assert loss(features_of(model, tiny, pairs), torch.arange(6)).item() == pytest.approx(0, abs=1e-4)
 
@@ -131,7 +144,7 @@ def test_training_brings_the_model_nearer_to_the_teacher_beside_other_pairs(tiny
         output_dir=tmp_path / "out",
         batch_size=batch_size,
         epochs=epochs,
-        learning_rate=1e-3,
+        learning_rate=3e-4,
         validation_share=0,
         device="cpu",
     )

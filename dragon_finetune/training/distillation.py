@@ -1,5 +1,6 @@
 """Learning a whole ranking, not a first place: what BM25 and the base say together of all passages of a batch."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,7 +21,11 @@ from dragon_finetune.training.sources import HYBRID
 
 _TEMPERATURES = 9  # that a query's best cosine stands above its mean; 5 and 9 were tried, one seed each (docs/pairs.md)
 _ABSENT = -1e4  # a similarity that no softmax sees
+QUERIES = 4
+"""Queries per row. A query costs a twentieth of a passage, and what is asked of the same passages shares them."""
 Embed = Callable[[Sequence[str], Any], npt.NDArray[np.float32]]
+Row = Sequence[Pair]
+"""Pairs with the same positive, `QUERIES` of them, where there are fewer some twice; trained as one example."""
 
 
 def is_distilled(pair: Pair) -> bool:
@@ -28,20 +33,39 @@ def is_distilled(pair: Pair) -> bool:
     return str(pair.metadata.get("source")) == HYBRID
 
 
+def rows_of(pairs: Iterable[Pair]) -> tuple[list[Row], list[Pair]]:
+    """Return the distilled pairs as rows, and the others; of a row's negatives only its first pair's are used."""
+    by_positive: dict[str, list[Pair]] = {}
+    others = []
+    for pair in pairs:
+        if is_distilled(pair):
+            by_positive.setdefault(pair.positive, []).append(pair)
+        else:
+            others.append(pair)
+    parts = [same[start : start + QUERIES] for same in by_positive.values() for start in range(0, len(same), QUERIES)]
+    return [list(itertools.islice(itertools.cycle(part), QUERIES)) for part in parts], others
+
+
+def examples(pairs: Iterable[Pair]) -> int:
+    """Return how many examples the pairs make."""
+    return sum(map(len, rows_of(pairs)))
+
+
 class Teacher:
-    """BM25 and the untrained base, over the passages of the pairs.
+    """BM25 and the untrained base, over the passages of the rows.
 
     Args:
-        pairs: whose passages are ranked, and whose queries are asked, by their places.
+        rows: whose passages are ranked, and whose queries are asked, by their places.
         embed: (texts, "query" or "document") -> unit vectors of the base.
     """
 
-    def __init__(self, pairs: Sequence[Pair], embed: Embed) -> None:
-        own = [(pair.positive, *pair.negatives) for pair in pairs]
+    def __init__(self, rows: Sequence[Row], embed: Embed) -> None:
+        own = [(row[0].positive, *row[0].negatives) for row in rows]
         passages = list(dict.fromkeys(text for texts in own for text in texts))
         place = {text: number for number, text in enumerate(passages)}
         self._own_passages = [[place[text] for text in texts] for texts in own]
-        self._asked_from = [[place[text] for text in texts] for texts in asked_from(pairs, pairs)]
+        pairs = [pair for row in rows for pair in row]
+        self._asked_from = [[place[text] for text in texts if text in place] for texts in asked_from(pairs, pairs)]
         self._words = [tokens(pair.query) for pair in pairs]
         self._bm25 = bm25s.BM25()
         self._bm25.index([tokens(text) for text in passages], show_progress=False)
@@ -51,22 +75,22 @@ class Teacher:
         self.temperature = max(1e-3, float((sample.max(axis=1) - sample.mean(axis=1)).mean()) / _TEMPERATURES)
         """What similarities are divided by: from the base's own range, since models differ in it."""
 
-    def similarities(self, pairs: Sequence[int]) -> Tensor:
-        """Return pairs x passages, float32: of each pair's query to all pairs' positives, then all first negatives...
+    def similarities(self, rows: Sequence[int]) -> Tensor:
+        """Return queries x passages, float32: all rows' first queries, then second..., to all positives, negatives...
 
         The passage that a query's words are from is not to be learnt; its similarity is below all others.
         """
-        by_column = zip(*(self._own_passages[pair] for pair in pairs), strict=True)
+        by_column = zip(*(self._own_passages[row] for row in rows), strict=True)
         columns = [place for column in by_column for place in column]
-        rows = []
-        for pair in pairs:
+        similarities = []
+        for query in (row * QUERIES + number for number in range(QUERIES) for row in rows):
             scores = fused(
-                self._queries[pair] @ self._passages.T,
-                self._bm25.get_scores(self._words[pair]),
-                without=self._asked_from[pair],
+                self._queries[query] @ self._passages.T,
+                self._bm25.get_scores(self._words[query]),
+                without=self._asked_from[query],
             )
-            rows.append(np.maximum(scores[columns], _ABSENT))
-        return torch.tensor(np.array(rows), dtype=torch.float32)
+            similarities.append(np.maximum(scores[columns], _ABSENT))
+        return torch.tensor(np.array(similarities), dtype=torch.float32)
 
 
 class DistillationLoss(CachedMultipleNegativesRankingLoss):
@@ -78,7 +102,7 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
 
     Args:
         model: trained.
-        teacher: its labels are the pairs' places.
+        teacher: its labels are the rows' places.
         dims: prefixes of the vector that are trained as vectors; the loss is their mean.
         cached: cache gradients (GradCache, arXiv 2101.06983), so that memory depends on `slice_tokens` alone.
         slice_tokens: padded tokens that go through the model at once when cached.
@@ -91,7 +115,7 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
         self._teacher, self._dims, self._cached = teacher, tuple(dims), cached
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """Return the loss of a batch: features of queries, positives, negatives...; the pairs' places (int64)."""
+        """Return the loss of a batch: features of first queries, positives, negatives..., other queries; rows' places."""
         features = list(sentence_features)
         if self._cached:
             loss: Tensor = self.forward_cached(features, labels)
@@ -103,8 +127,9 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
     ) -> Tensor:
         """Return the loss of vectors, given by column and slice."""
         assert labels is not None
-        queries, *columns = (torch.cat(slices).float() for slices in reps)
-        passages = torch.cat(columns)
+        columns = [torch.cat(slices).float() for slices in reps]
+        queries = torch.cat([columns[0], *columns[1 - QUERIES :]])
+        passages = torch.cat(columns[1 : 1 - QUERIES])
         teacher = self._teacher.similarities(labels.tolist()).to(queries.device)
         wanted = log_softmax(teacher * self.scale, dim=1)
         losses = []

@@ -22,6 +22,7 @@ from dragon_finetune.training.adapters import add_adapters, merge_adapters
 from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
 from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.config import TrainingConfig, TrainingResult
+from dragon_finetune.training.distillation import examples
 from dragon_finetune.training.fitting import fit, pick_precision
 from dragon_finetune.training.output import OutputFolder
 from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_pairs, split_pairs, weigh
@@ -123,7 +124,7 @@ class FineTuner:
         tokens = sum(field.mean_tokens * field.texts for field in audit.fields.values())
         stats = FinalStatsCallback(tokens / audit.fields["query"].texts)
         guard = DivergenceCallback()
-        looks = self._looks(validate, first, output, len(training))
+        looks = self._looks(validate, first, output, examples(training))
         watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
         if self.config.lora_rank:
             add_adapters(model, self.config.lora_rank)

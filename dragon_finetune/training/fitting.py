@@ -29,7 +29,7 @@ from dragon_finetune.records import Pair
 from dragon_finetune.tokens.folder import Prompts
 from dragon_finetune.training.callbacks import BarCallback
 from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
-from dragon_finetune.training.distillation import DistillationLoss, Teacher, is_distilled
+from dragon_finetune.training.distillation import QUERIES, DistillationLoss, Row, Teacher, rows_of
 from dragon_finetune.training.pairs import to_datasets
 from dragon_finetune.training.sorting import sorted_slices
 from dragon_finetune.training.validation import embed_texts
@@ -55,12 +55,13 @@ def fit(
         _set_dropout(model, config.dropout)
     # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
     model.model_card_data.widget = [{"text": "none"}]
-    datasets = to_datasets(training, is_distilled)
+    rows, pairs = rows_of(training)
+    datasets = to_datasets(pairs, rows)
     trainer = SentenceTransformerTrainer(
         model=model,
         args=_arguments(model, config, prompts, checkpoints, training),
         train_dataset=datasets,
-        loss=_losses(model, config, prompts, training, datasets),
+        loss=_losses(model, config, prompts, rows, datasets),
         callbacks=[BarCallback(), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
@@ -72,7 +73,7 @@ def _losses(
     model: SentenceTransformer,
     config: TrainingConfig,
     prompts: Prompts,
-    training: Sequence[Pair],
+    rows: Sequence[Row],
     datasets: Dataset | DatasetDict,
 ) -> torch.nn.Module | dict[str, torch.nn.Module]:
     """Return the loss of the Dataset, or one for each of several: those with labels are distilled."""
@@ -83,7 +84,7 @@ def _losses(
         made[True] = DistillationLoss(
             model,
             # The base as it is before training.
-            Teacher(training, partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))),
+            Teacher(rows, partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))),
             dims=matryoshka_dims(model, config.matryoshka_dims or ()),
             cached=config.batch_size >= CACHED_FROM,
             slice_tokens=slice_tokens(config, model.device),
@@ -164,6 +165,7 @@ def _arguments(
     # The collator knows only these prompts, so they are given for every column: what is trained on is then
     # token for token what is embedded later.
     negatives = max(len(pair.negatives) for pair in training)
+    queries = ["query", *(f"query_{n + 1}" for n in range(1, QUERIES))]
     columns = ["positive", *(f"negative_{n + 1}" for n in range(negatives))]
     return SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
@@ -175,7 +177,7 @@ def _arguments(
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         activation_checkpointing=config.gradient_checkpointing or None,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
-        prompts={"query": prompts.query, **dict.fromkeys(columns, prompts.document)},
+        prompts={**dict.fromkeys(queries, prompts.query), **dict.fromkeys(columns, prompts.document)},
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=model.device.type == "cpu",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,27 +188,27 @@ def mix_in(pairs: Sequence[Pair], general: Sequence[Pair], share: float, seed: i
     return mixed
 
 
-def to_datasets(
-    pairs: Sequence[Pair], labelled: Callable[[Pair], bool] = lambda pair: False
-) -> "Dataset | DatasetDict":
+def to_datasets(pairs: Iterable[Pair], rows: Sequence[Sequence[Pair]] = ()) -> "Dataset | DatasetDict":
     """Return the pairs as a Dataset with the columns query, positive, negative_1, ....
 
     The losses want the same columns in every row, so pairs with different numbers of negatives become one Dataset
-    each in a DatasetDict; nothing is dropped. Pairs for which `labelled` is true are Datasets of their own, with the
-    column label: the pair's place in `pairs`.
+    each in a DatasetDict; nothing is dropped. Rows of several pairs with the same positive are Datasets of their own,
+    with the further columns query_2, ... and label: the row's place in `rows`.
     """
     from datasets import Dataset, DatasetDict
 
-    groups: dict[tuple[int, bool], list[int]] = {}
-    for place, pair in enumerate(pairs):
-        groups.setdefault((len(pair.negatives), labelled(pair)), []).append(place)
+    examples = [*(([pair], None) for pair in pairs), *((row, place) for place, row in enumerate(rows))]
+    groups: dict[tuple[int, bool], list[tuple[Sequence[Pair], int | None]]] = {}
+    for row, label in examples:
+        groups.setdefault((len(row[0].negatives), label is not None), []).append((row, label))
     datasets = {
         f"{'labelled' if has_label else 'negatives'}_{count}": Dataset.from_dict(
             {
-                "query": [pairs[place].query for place in group],
-                "positive": [pairs[place].positive for place in group],
-                **{f"negative_{n + 1}": [pairs[place].negatives[n] for place in group] for n in range(count)},
-                **({"label": group} if has_label else {}),
+                "query": [row[0].query for row, _ in group],
+                "positive": [row[0].positive for row, _ in group],
+                **{f"negative_{n + 1}": [row[0].negatives[n] for row, _ in group] for n in range(count)},
+                **{f"query_{n + 1}": [row[n].query for row, _ in group] for n in range(1, len(group[0][0]))},
+                **({"label": [label for _, label in group]} if has_label else {}),
             }
         )
         for (count, has_label), group in sorted(groups.items())

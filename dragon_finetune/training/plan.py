@@ -15,6 +15,7 @@ from dragon_finetune.records import Pair
 from dragon_finetune.tokens.audit import TokenAudit
 from dragon_finetune.tokens.folder import Prompts
 from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.distillation import examples
 from dragon_finetune.training.fitting import fit
 
 _STEPS = 3
@@ -69,7 +70,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         fit(model, few, prompts, training, Path(folder), [clock], None)
     per_step = config.batch_size * config.gradient_accumulation_steps
-    steps = config.max_steps or max(1, round(config.epochs * -(-len(training) // per_step)))
+    steps = config.max_steps or max(1, round(config.epochs * -(-examples(training) // per_step)))
     return TrainingPlan(
         audit=str(audit),
         pairs={"training": len(training), "validation": len(validation)},
