@@ -115,7 +115,12 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
         self._teacher, self._dims, self._cached = teacher, tuple(dims), cached
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """Return the loss of a batch: features of first queries, positives, negatives..., other queries; rows' places."""
+        """Return the loss of a batch.
+
+        Args:
+            sentence_features: of the rows' first queries, positives, negatives..., second queries, third...
+            labels: the rows' places, int64.
+        """
         features = list(sentence_features)
         if self._cached:
             loss: Tensor = self.forward_cached(features, labels)
