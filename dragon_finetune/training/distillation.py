@@ -82,15 +82,13 @@ class Teacher:
         """
         by_column = zip(*(self._own_passages[row] for row in rows), strict=True)
         columns = [place for column in by_column for place in column]
-        similarities = []
-        for query in (row * QUERIES + number for number in range(QUERIES) for row in rows):
-            scores = fused(
-                self._queries[query] @ self._passages.T,
-                self._bm25.get_scores(self._words[query]),
-                without=self._asked_from[query],
-            )
-            similarities.append(np.maximum(scores[columns], _ABSENT))
-        return torch.tensor(np.array(similarities), dtype=torch.float32)
+        queries = [row * QUERIES + number for number in range(QUERIES) for row in rows]
+        similarities = np.empty((len(queries), len(columns)), dtype=np.float32)
+        for place, (query, cosines) in enumerate(zip(queries, self._queries[queries] @ self._passages.T, strict=True)):
+            lexical = self._bm25.get_scores(self._words[query])
+            scores = fused(cosines, lexical, without=self._asked_from[query])
+            similarities[place] = np.maximum(scores[columns], _ABSENT)
+        return torch.from_numpy(similarities)
 
 
 class DistillationLoss(CachedMultipleNegativesRankingLoss):

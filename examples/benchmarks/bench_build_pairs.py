@@ -1,6 +1,9 @@
 """How long `build_pairs` takes for a codex's worth of chunks: 25,000 to 100,000 pairs, 100 questions avoided.
 
     python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl
+    python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl --model embedded
+
+With a model the source is "hybrid", which embeds the chunks and the queries; without one, the sources that need none.
 
 Chunks are drawn from the sentences of the novels (about 110 words each), so that all differ.
 """
@@ -11,6 +14,7 @@ import random
 import time
 from pathlib import Path
 
+from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.tokens.boundaries import sentences
 from dragon_finetune.training.corpus import read_corpus
@@ -23,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapters", type=Path)
     parser.add_argument("--chunks", type=int, default=25_000)
+    parser.add_argument("--model")
     options = parser.parse_args()
     texts = [json.loads(line)["text"] for line in options.chapters.read_text(encoding="utf-8").splitlines()]
     pool = [text[unit.start : unit.end] for text in texts for unit in sentences(text)]
@@ -33,9 +38,9 @@ def main() -> None:
     ]
     started = time.perf_counter()
     corpus = read_corpus(records)
-    made = build_pairs(
-        corpus, per_chunk=4, sources=("cloze", "crop", "heading", "keywords"), avoid=load_questions(QUESTIONS)
-    )
+    embedder = FineTunedEmbedder(options.model, on_overflow="split") if options.model else None
+    sources = ("hybrid",) if embedder else ("cloze", "crop", "heading", "keywords")
+    made = build_pairs(corpus, per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS), embedder=embedder)
     print(f"{len(made.pairs):,} pairs from {options.chunks:,} chunks in {time.perf_counter() - started:.0f} s")
     print(made.report)
 
