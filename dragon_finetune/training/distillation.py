@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import bm25s
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,12 +13,10 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, normalize
 
 from dragon_finetune.records import Pair
-from dragon_finetune.training.corpus import tokens
-from dragon_finetune.training.fusion import fused
+from dragon_finetune.training.fusion import Lexical, fused, temperature_of
 from dragon_finetune.training.pairs import asked_from
 from dragon_finetune.training.sources import HYBRID
 
-_TEMPERATURES = 9  # that a query's best cosine stands above its mean; 5 and 9 were tried, one seed each (docs/pairs.md)
 _ABSENT = -1e4  # a similarity that no softmax sees
 QUERIES = 4
 """Queries per row. A query costs a twentieth of a passage, and what is asked of the same passages shares them."""
@@ -48,7 +45,8 @@ def rows_of(pairs: Iterable[Pair]) -> tuple[list[Row], list[Pair]]:
 
 def examples(pairs: Iterable[Pair]) -> int:
     """Return how many examples the pairs make."""
-    return sum(map(len, rows_of(pairs)))
+    rows, others = rows_of(pairs)
+    return len(rows) + len(others)
 
 
 class Teacher:
@@ -66,14 +64,12 @@ class Teacher:
         self._own_passages = [[place[text] for text in texts] for texts in own]
         pairs = [pair for row in rows for pair in row]
         self._asked_from = [[place[text] for text in texts if text in place] for texts in asked_from(pairs, pairs)]
-        self._words = [tokens(pair.query) for pair in pairs]
-        self._bm25 = bm25s.BM25()
-        self._bm25.index([tokens(text) for text in passages], show_progress=False)
-        self._queries = embed([pair.query for pair in pairs], "query")
+        self._texts = [pair.query for pair in pairs]
+        self._lexical = Lexical(passages)
+        self._queries = embed(self._texts, "query")
         self._passages = embed(passages, "document")
-        sample = self._queries[:: -(-len(pairs) // 1000)] @ self._passages.T
-        self.temperature = max(1e-3, float((sample.max(axis=1) - sample.mean(axis=1)).mean()) / _TEMPERATURES)
-        """What similarities are divided by: from the base's own range, since models differ in it."""
+        self.temperature = temperature_of(self._queries[:: -(-len(pairs) // 1000)] @ self._passages.T)
+        """What similarities are divided by."""
 
     def similarities(self, rows: Sequence[int]) -> Tensor:
         """Return queries x passages, float32: all rows' first queries, then second..., to all positives, negatives...
@@ -85,8 +81,7 @@ class Teacher:
         queries = [row * QUERIES + number for number in range(QUERIES) for row in rows]
         similarities = np.empty((len(queries), len(columns)), dtype=np.float32)
         for place, (query, cosines) in enumerate(zip(queries, self._queries[queries] @ self._passages.T, strict=True)):
-            lexical = self._bm25.get_scores(self._words[query])
-            scores = fused(cosines, lexical, without=self._asked_from[query])
+            scores = fused(cosines, self._lexical.scores(self._texts[query]), without=self._asked_from[query])
             similarities[place] = np.maximum(scores[columns], _ABSENT)
         return torch.from_numpy(similarities)
 

@@ -6,6 +6,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dragon_finetune.training.corpus import tokens
+
+_TEMPERATURES = 9  # that a query's best cosine stands above its mean; 5 and 9 were tried, one seed each (docs/pairs.md)
+
+
+class Lexical:
+    """BM25 over passages."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import bm25s
+
+        self._bm25 = bm25s.BM25()
+        self._bm25.index([tokens(text) for text in texts], show_progress=False)
+
+    def scores(self, query: str) -> npt.NDArray[np.float32]:
+        """Return a score per passage, 0 where it has no word of the query."""
+        scores: npt.NDArray[np.float32] = self._bm25.get_scores(tokens(query))
+        return scores
+
+    def best(self, query: str, count: int) -> list[int]:
+        """Return the places of the first passages."""
+        # Threads would be started anew for every query.
+        found, _ = self._bm25.retrieve([tokens(query)], k=count, show_progress=False, n_threads=0)
+        places: list[int] = found[0].tolist()
+        return places
+
+
+def temperature_of(cosines: npt.NDArray[np.float32]) -> float:
+    """Return what to divide scores by before a softmax: from the base's own range, since models differ in it.
+
+    Args:
+        cosines: queries x passages, of the base.
+    """
+    return max(1e-3, float((cosines.max(axis=1) - cosines.mean(axis=1)).mean()) / _TEMPERATURES)
+
 
 def fused(
     cosines: npt.NDArray[np.float32], lexical: npt.NDArray[Any], without: Sequence[int] = ()

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.overlap import NEAR, jaccard, words
 from dragon_finetune.records import Pair
-from dragon_finetune.training.corpus import Corpus, tokens
-from dragon_finetune.training.fusion import fused, nearest
+from dragon_finetune.training.corpus import Corpus
+from dragon_finetune.training.fusion import Lexical, fused, nearest
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
@@ -99,13 +99,10 @@ class Searcher:
     """BM25 and the base model over one corpus."""
 
     def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder") -> None:
-        import bm25s
-
         self.corpus, self._embedder = corpus, embedder
         self.texts = [passage.text for passage in corpus.passages]
         self.words = [words(text) for text in self.texts]
-        self._bm25 = bm25s.BM25()
-        self._bm25.index([tokens(text) for text in self.texts], show_progress=False)
+        self._lexical = Lexical(self.texts)
         self._vectors = embedder.encode(self.texts, role="document")
 
     def cosines(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -124,14 +121,13 @@ class Searcher:
         self, query: str, cosines: npt.NDArray[np.float32], without: Sequence[int] = ()
     ) -> npt.NDArray[np.float64]:
         """Return a score per passage: see `fusion.fused`."""
-        return fused(cosines, self._bm25.get_scores(tokens(query)), without)
+        return fused(cosines, self._lexical.scores(query), without)
 
     def candidates(self, query: str, cosines: npt.NDArray[np.float32], depth: int) -> list[int]:
         """Return places of passages, those of BM25 and of the model by turns, each once."""
         depth = min(depth, len(self.texts))
-        lexical, _ = self._bm25.retrieve([tokens(query)], k=depth, show_progress=False, n_threads=1)
-        turns = np.stack([lexical[0], nearest(cosines, depth)], axis=1).ravel().tolist()
-        return list(dict.fromkeys(int(place) for place in turns))
+        turns = zip(self._lexical.best(query, depth), nearest(cosines, depth), strict=True)
+        return list(dict.fromkeys(place for turn in turns for place in turn))
 
 
 def _mine(
