@@ -15,7 +15,6 @@ from dragon_finetune.training.corpus import Corpus
 from dragon_finetune.training.gate import Gate, GateReport
 from dragon_finetune.training.labelling import hybrid
 from dragon_finetune.training.llm import LlmSettings, ask_for_queries
-from dragon_finetune.training.pairs import ASKED_FROM
 from dragon_finetune.training.sources import FEWEST_WORDS, HYBRID, SOURCES, QueryStyle
 
 if TYPE_CHECKING:
@@ -104,8 +103,7 @@ def _take_turns(passed: Mapping[str, Sequence[Pair]], per_chunk: int) -> list[Pa
     by_chunk: dict[str, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
     for name, pairs in passed.items():
         for pair in pairs:
-            made_from = pair.metadata.get(ASKED_FROM, pair.metadata["positive_chunk_id"])
-            by_chunk[str(made_from)][name].append(pair)
+            by_chunk[str(pair.metadata["positive_chunk_id"])][name].append(pair)
     given: Counter[str] = Counter()
     kept = []
     for queues in by_chunk.values():
