@@ -49,6 +49,16 @@ def examples(pairs: Iterable[Pair]) -> int:
     return len(rows) + len(others)
 
 
+def cosines(left: Tensor, right: Tensor) -> Tensor:
+    """Return left x right: cosines in fp32, also under autocast.
+
+    In bf16 they would be off by up to 0.002, which at a temperature of 0.02 is a tenth of a nat: a third to a half of
+    what distillation gains was lost to that (docs/pairs.md).
+    """
+    with torch.autocast(left.device.type, enabled=False):
+        return normalize(left.float(), dim=-1) @ normalize(right.float(), dim=-1).T
+
+
 class Teacher:
     """BM25 and the untrained base, over the passages of the rows.
 
@@ -80,8 +90,8 @@ class Teacher:
         columns = [place for column in by_column for place in column]
         queries = [row * QUERIES + number for number in range(QUERIES) for row in rows]
         similarities = np.empty((len(queries), len(columns)), dtype=np.float32)
-        for place, (query, cosines) in enumerate(zip(queries, self._queries[queries] @ self._passages.T, strict=True)):
-            scores = fused(cosines, self._lexical.scores(self._texts[query]), without=self._asked_from[query])
+        for place, (query, of_base) in enumerate(zip(queries, self._queries[queries] @ self._passages.T, strict=True)):
+            scores = fused(of_base, self._lexical.scores(self._texts[query]), without=self._asked_from[query])
             similarities[place] = np.maximum(scores[columns], _ABSENT)
         return torch.from_numpy(similarities)
 
@@ -125,15 +135,15 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
     ) -> Tensor:
         """Return the loss of vectors, given by column and slice."""
         assert labels is not None
-        columns = [torch.cat(slices).float() for slices in reps]
+        columns = [torch.cat(slices) for slices in reps]
         queries = torch.cat([columns[0], *columns[1 - QUERIES :]])
         passages = torch.cat(columns[1 : 1 - QUERIES])
         teacher = self._teacher.similarities(labels.tolist()).to(queries.device)
         wanted = log_softmax(teacher * self.scale, dim=1)
         losses = []
         for dim in self._dims:
-            cosines = normalize(queries[:, :dim], dim=-1) @ normalize(passages[:, :dim], dim=-1).T
-            given = log_softmax(cosines.masked_fill(teacher <= _ABSENT, _ABSENT) * self.scale, dim=1)
+            similarities = cosines(queries[:, :dim], passages[:, :dim])
+            given = log_softmax(similarities.masked_fill(teacher <= _ABSENT, _ABSENT) * self.scale, dim=1)
             losses.append(kl_div(given, wanted, log_target=True, reduction="batchmean"))
         loss = torch.stack(losses).mean()
         if with_backward:
