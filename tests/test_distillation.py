@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -159,7 +161,7 @@ def test_training_brings_the_model_nearer_to_the_teacher_beside_other_pairs(tiny
     assert losses["tuned"] < 0.8 * losses["base"]
 
 
-def test_a_query_is_not_judged_by_the_passage_that_its_words_are_from(model, tiny):
+def test_a_query_is_judged_by_the_passage_that_its_words_are_from_where_that_is_known(model, tiny):
     pairs = [
         Pair("Ilse harbour", "Jorun saw Ilse", (), {"positive_chunk_id": "b", "query_chunk_id": "a"}),
         Pair("mill", "Ilse harbour", (), {"positive_chunk_id": "a"}),
@@ -167,5 +169,7 @@ def test_a_query_is_not_judged_by_the_passage_that_its_words_are_from(model, tin
     assert asked_from(pairs, pairs) == [{"Ilse harbour"}, set()]
     folder = ModelFolder.open(tiny)
     assert Validation(pairs[:1], pairs, folder).judge(model).mean == 1
-    open_to_all = [Pair(pair.query, pair.positive) for pair in pairs]
-    assert Validation(open_to_all[:1], open_to_all, folder).judge(model).mean < 1
+    by_positive = [Pair(pair.query, pair.positive) for pair in pairs]
+    assert Validation(by_positive[:1], by_positive, folder).judge(model).mean < 1
+    unknown = [replace(pairs[0], metadata={**pairs[0].metadata, "query_chunk_id": "elsewhere"}), pairs[1]]
+    assert Validation(unknown[:1], unknown, folder).judge(model).mean < 1

@@ -149,16 +149,7 @@ def test_ndcg_is_sentence_transformers_own(scores, data):
     gains = [int(index in right) for index in order]
     ideal = [1] * len(right)
     peer = Peer.compute_dcg_at_k(gains, 10) / Peer.compute_dcg_at_k(ideal, 10)
-    relevant = np.isin(np.arange(len(scores)), list(right))
-    assert ndcg_at_10(scores, relevant) == pytest.approx(peer)
-
-
-@given(st.permutations(range(12)), st.integers(0, 11))
-def test_graded_ndcg_is_one_for_the_best_order_and_falls_when_the_best_passage_does(order, place):
-    gains = np.array([2.0**-rank for rank in order])
-    assert ndcg_at_10(gains, gains) == pytest.approx(1)
-    spoiled = np.where(np.arange(12) == order.index(0), np.sort(gains)[place] - 1e-9, gains)
-    assert ndcg_at_10(spoiled, gains) < 1 or place == 11
+    assert ndcg_at_10(scores, sorted(right)) == pytest.approx(peer)
 
 
 def test_a_paired_test_sees_a_gain_and_no_gain():

@@ -62,17 +62,16 @@ def rank(retrieved: Sequence[Hashable], relevant: Collection[Hashable]) -> Ranki
     )
 
 
-def ndcg_at_10(scores: npt.NDArray[Any], gains: npt.NDArray[Any]) -> float:
-    """Return nDCG@10 (Järvelin & Kekäläinen 2002; discount log2(rank + 1)).
+def ndcg_at_10(scores: npt.NDArray[Any], right: Sequence[int]) -> float:
+    """Return nDCG@10 with binary relevance (Järvelin & Kekäläinen 2002; gain 1, discount log2(rank + 1)).
 
     Args:
         scores: one per passage; higher is nearer. Ties go to the lower index.
-        gains: one per passage, not all 0: how relevant it is; 0 or 1 where relevance is binary.
+        right: indices of the relevant passages.
     """
     top = np.argsort(-scores, kind="stable")[:10]
-    discounts = 1 / np.log2(np.arange(2, len(top) + 2))
-    best = np.sort(gains)[::-1][: len(top)]
-    return float((gains[top] * discounts).sum() / (best * discounts).sum())
+    gains = np.isin(top, right) / np.log2(np.arange(2, len(top) + 2))
+    return float(gains.sum() / _ideal(min(len(right), 10)))
 
 
 def _ideal(count: int) -> float:

@@ -19,7 +19,8 @@ class TrainingConfig(BaseModel):
         base_model: a sentence-transformers folder, a hub name, or "embedded".
         output_dir: where the trained folder goes; complete or absent, never half.
         epochs: passes over the training pairs.
-        learning_rate: peak of a linear schedule.
+        learning_rate: peak of a linear schedule. Default 5e-5: what all measurements of this project were made with
+            (docs/pairs.md, examples/benchmarks); larger models may want less.
         warmup: below 1 the share of steps, else the number of steps, over which the rate rises.
         batch_size: pairs per step and device; each pair's negatives are the other positives of the batch. From
             `CACHED_FROM` on, gradients are cached (CachedMultipleNegativesRankingLoss), so that memory depends on
@@ -67,7 +68,7 @@ class TrainingConfig(BaseModel):
     base_model: str
     output_dir: Path
     epochs: float = Field(default=1.0, gt=0, le=1000)
-    learning_rate: float = Field(default=2e-5, gt=0, le=1e-2)
+    learning_rate: float = Field(default=5e-5, gt=0, le=1e-2)
     warmup: float = Field(default=0.1, ge=0)
     batch_size: int = Field(default=16, ge=2)
     slice_tokens: int | None = Field(default=None, ge=64)

@@ -13,8 +13,6 @@ from dragon_finetune.records import Pair
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
 from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
-from dragon_finetune.training.distillation import is_distilled
-from dragon_finetune.training.fusion import Lexical, fused, temperature_of
 from dragon_finetune.training.pairs import asked_from
 
 if TYPE_CHECKING:
@@ -46,9 +44,9 @@ class Validation:
     """nDCG@10 of held-back queries over a corpus of all pairs' passages, both capped.
 
     The cap on the corpus keeps every right passage and, of the others, those that the untrained model takes for the
-    nearest: hard distractors, so that a small corpus is not an easy one. A passage that a query's words are from is not
-    ranked for it (`pairs.asked_from`). A positive has gain 1 and all else 0; but where a search labelled the pairs
-    (`distillation`), gains are the search's distribution over the corpus: its first place is no more than a guess.
+    nearest: hard distractors, so that a small corpus is not an easy one. Where a query's words are from another passage
+    than its positive (`pairs.asked_from`), that is the right one: it is surely relevant, no training shows it to this
+    query, and a search's first place, which the positive is, is only a guess. (Known-item search.)
 
     Args:
         held_back: the pairs whose queries are asked.
@@ -75,18 +73,11 @@ class Validation:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(queries))[:max_queries])
         self.queries = [queries[index] for index in chosen.tolist()]
         right: dict[str, set[str]] = {}
-        for pair in held_back:
-            right.setdefault(pair.query, set()).add(pair.positive)
+        for pair, texts in zip(held_back, asked_from(held_back, all_pairs), strict=True):
+            right.setdefault(pair.query, set()).update(texts or {pair.positive})
         source_of = {pair.query: str(pair.metadata.get("source", "")) for pair in held_back}
-        distilled = {pair.query for pair in held_back if is_distilled(pair)}
-        self._distilled = [row for row, query in enumerate(self.queries) if query in distilled]
-        self._gains: Vectors | None = None
         self._sources = [source_of[query] for query in self.queries]
         self._right = [right[query] for query in self.queries]
-        hidden: dict[str, set[str]] = {}
-        for pair, texts in zip(held_back, asked_from(held_back, all_pairs), strict=True):
-            hidden.setdefault(pair.query, set()).update(texts)
-        self._hidden = [hidden[query] - right[query] for query in self.queries]
         self._texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
         self._narrowed = len(self._texts) <= max_corpus
 
@@ -95,39 +86,16 @@ class Validation:
         prompts, precision = self._folder.prompts, self._precision
         queries = embed_texts(model, prompts, self.queries, "query", precision=precision)
         passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
-        cosines = queries @ passages.T
-        scores = self._without_hidden(cosines.copy())
+        scores = queries @ passages.T
         if not self._narrowed:
             kept = self._hardest(scores)
             self._texts = [self._texts[index] for index in kept]
             scores, passages, self._narrowed = scores[:, kept], passages[kept], True
-            cosines = cosines[:, kept]
-        if self._gains is None:
-            self._gains = self._relevance(cosines)
-        ndcg = np.array([ndcg_at_10(row, gains) for row, gains in zip(scores, self._gains, strict=True)])
+        place = {text: column for column, text in enumerate(self._texts)}
+        ndcg = np.array(
+            [ndcg_at_10(row, [place[text] for text in right]) for row, right in zip(scores, self._right, strict=True)]
+        )
         return Judgement(ndcg, _mean_cosine(passages))
-
-    def _relevance(self, cosines: Vectors) -> Vectors:
-        """Return gains, queries x passages."""
-        place = {text: column for column, text in enumerate(self._texts)}
-        gains = np.zeros_like(cosines)
-        for row, right in enumerate(self._right):
-            gains[row, [place[text] for text in right]] = 1
-        if self._distilled:
-            lexical, temperature = Lexical(self._texts), temperature_of(cosines[self._distilled])
-        for row in self._distilled:
-            hidden = [place[text] for text in self._hidden[row] if text in place]
-            scores = fused(cosines[row], lexical.scores(self.queries[row]), without=hidden)
-            gains[row] = np.exp((scores - scores.max()) / temperature)
-            gains[row] /= gains[row].sum()
-        return gains
-
-    def _without_hidden(self, scores: Vectors) -> Vectors:
-        """Return the scores, -inf where a query meets the passage that its words are from."""
-        place = {text: column for column, text in enumerate(self._texts)}
-        for row, texts in enumerate(self._hidden):
-            scores[row, [place[text] for text in texts if text in place]] = -np.inf
-        return scores
 
     def by_source(self, base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
         """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"."""
