@@ -22,9 +22,9 @@ class TrainingConfig(BaseModel):
         learning_rate: peak of a linear schedule. Default 5e-5: what all measurements of this project were made with
             (docs/pairs.md, examples/benchmarks); larger models may want less.
         warmup: below 1 the share of steps, else the number of steps, over which the rate rises.
-        batch_size: pairs per step and device; each pair's negatives are the other positives of the batch. From
-            `CACHED_FROM` on, gradients are cached (CachedMultipleNegativesRankingLoss), so that memory depends on
-            `slice_tokens` and no longer on the batch.
+        batch_size: pairs per step and device (of the source "hybrid": passages, with up to four queries each); each
+            pair's negatives are the other positives of the batch. From `CACHED_FROM` on, gradients are cached
+            (CachedMultipleNegativesRankingLoss), so that memory depends on `slice_tokens` and no longer on the batch.
         slice_tokens: padded tokens that go through the model at once; a batch is sorted by length and cut into such
             slices, so next to no padding is computed. Default: 1024 on a CPU (measured), 32768 elsewhere.
         gradient_accumulation_steps: batches per step. Saves memory; adds no negatives.
@@ -134,7 +134,8 @@ class TrainingResult(BaseModel):
             least as good as the base on held-back queries.
         final_loss: mean training loss over the run.
         log_history: everything the Trainer logged.
-        seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it.
+        seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it. Up to four
+            pairs of the source "hybrid" are one example (docs/training.md).
         validation: nDCG@10 of "base", "tuned" and "kept" on the held-back queries, 0 to 1; empty without validation.
         validation_by_source: source -> nDCG@10 of "base" and "kept", and the number of "queries".
         forgetting: nDCG@10 of "base" and "kept" on 48 questions of general knowledge, which no domain has; empty where

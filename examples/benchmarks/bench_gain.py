@@ -31,6 +31,7 @@ from dragon_finetune.training.validation import Validation
 
 CODEX = Path(__file__).parents[1] / "dragons_codex" / "data"
 SEEDS = (1, 2, 3)
+RECIPES = ("base", "plain", "ours")
 Rubric = tuple[list[int], list[int]]
 
 
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("corpus", choices=("codex", "oz"))
     parser.add_argument("chapters", type=Path, nargs="?")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES, help="the base goes first always")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -105,7 +107,7 @@ def main() -> None:
         print(f"{options.corpus}: {len(pairs)} pairs, {asked} questions, {options.epochs} epochs, seeds {SEEDS}")
         print(f"{'':<15} {'nDCG@10':>8} {'by seed':<22} {'rubric':>6} {'coverage':>8}  rubric - base, coverage - base")
         base: Rubric = ([], [])
-        for name in ("base", "plain", "ours"):
+        for name in dict.fromkeys(["base", *options.recipes]):
             scores, rubrics = [], []
             for seed in SEEDS:
                 out = work / f"{name}-{seed}"
