@@ -29,7 +29,7 @@ from dragon_finetune.records import Pair
 from dragon_finetune.tokens.folder import Prompts
 from dragon_finetune.training.callbacks import BarCallback
 from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
-from dragon_finetune.training.distillation import QUERIES, DistillationLoss, Row, Teacher, cosines, rows_of
+from dragon_finetune.training.distillation import QUERIES, DistillationLoss, Row, Teacher, rows_of
 from dragon_finetune.training.pairs import to_datasets
 from dragon_finetune.training.sorting import sorted_slices
 from dragon_finetune.training.validation import embed_texts
@@ -118,7 +118,7 @@ def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaL
         )
     else:
         plain = CachedMultipleNegativesRankingLoss if cached else MultipleNegativesRankingLoss
-        loss = plain(model, scale=scale, similarity_fct=cosines, gather_across_devices=several, **tokens)
+        loss = plain(model, scale=scale, gather_across_devices=several, **tokens)
     return MatryoshkaLoss(model, loss, matryoshka_dims(model, config.matryoshka_dims))
 
 
