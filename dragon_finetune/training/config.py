@@ -19,8 +19,8 @@ class TrainingConfig(BaseModel):
         base_model: a sentence-transformers folder, a hub name, or "embedded".
         output_dir: where the trained folder goes; complete or absent, never half.
         epochs: passes over the training pairs.
-        learning_rate: peak of a linear schedule. Default 5e-5: what all measurements of this project were made with
-            (docs/pairs.md, examples/benchmarks); larger models may want less.
+        learning_rate: peak of a linear schedule. Default 5e-5: what the gains in docs/training.md and docs/pairs.md
+            were measured with, on MiniLM; larger models may want less.
         warmup: below 1 the share of steps, else the number of steps, over which the rate rises.
         batch_size: pairs per step and device (of the source "hybrid": passages, with up to four queries each); each
             pair's negatives are the other positives of the batch. From `CACHED_FROM` on, gradients are cached

@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from dragon_finetune.training.corpus import tokens
 
-_TEMPERATURES = 9  # that a query's best cosine stands above its mean; 5 and 9 were tried, one seed each (docs/pairs.md)
-
 
 class Lexical:
     """BM25 over passages."""
@@ -17,6 +15,7 @@ class Lexical:
     def __init__(self, texts: Sequence[str]) -> None:
         import bm25s
 
+        self._passages = len(texts)
         self._bm25 = bm25s.BM25()
         self._bm25.index([tokens(text) for text in texts], show_progress=False)
 
@@ -26,20 +25,12 @@ class Lexical:
         return scores
 
     def best(self, query: str, count: int) -> list[int]:
-        """Return the places of the first passages."""
+        """Return the places of the first passages, all of them if there are fewer."""
         # Threads would be started anew for every query.
+        count = min(count, self._passages)
         found, _ = self._bm25.retrieve([tokens(query)], k=count, show_progress=False, n_threads=0)
         places: list[int] = found[0].tolist()
         return places
-
-
-def temperature_of(cosines: npt.NDArray[np.float32]) -> float:
-    """Return what to divide scores by before a softmax: from the base's own range, since models differ in it.
-
-    Args:
-        cosines: queries x passages, of the base.
-    """
-    return max(1e-3, float((cosines.max(axis=1) - cosines.mean(axis=1)).mean()) / _TEMPERATURES)
 
 
 def fused(

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from dragon_finetune.errors import DragonFinetuneError
 from dragon_finetune.records import Pair, read_jsonl
-from dragon_finetune.training.corpus import Corpus, Passage, tokens
+from dragon_finetune.training.corpus import Corpus, Passage
+from dragon_finetune.training.fusion import Lexical
 
 PROMPT = (
     "Write one question of at most {words} words that a reader of these books might ask and that the following passage "
@@ -57,7 +58,7 @@ def ask_for_queries(corpus: Corpus, settings: LlmSettings) -> Iterator[Pair]:
     known = _remembered(settings.memory)
     order = list(range(len(corpus.passages)))
     random.Random(settings.seed).shuffle(order)
-    round_trip = _RoundTrip(corpus, settings.top_k)
+    lexical = Lexical([passage.text for passage in corpus.passages])
     settings.memory.parent.mkdir(parents=True, exist_ok=True)
     with settings.memory.open("a", encoding="utf-8", newline="\n") as memory:
         for place in tqdm(order, desc="queries", unit="passage", disable=None):
@@ -68,22 +69,9 @@ def ask_for_queries(corpus: Corpus, settings: LlmSettings) -> Iterator[Pair]:
                 memory.write(json.dumps({"key": key, "query": known[key]}, ensure_ascii=False) + "\n")
                 memory.flush()
             query = known[key]
-            if query and round_trip.finds(query, place):
+            if query and place in lexical.best(query, settings.top_k):
                 metadata = {"source": "llm", "positive_chunk_id": passage.id, "page": passage.page}
                 yield Pair(query, passage.text, (), metadata)
-
-
-class _RoundTrip:
-    def __init__(self, corpus: Corpus, top_k: int) -> None:
-        import bm25s
-
-        self._top_k = min(top_k, len(corpus.passages))
-        self._index = bm25s.BM25()
-        self._index.index([tokens(passage.text) for passage in corpus.passages], show_progress=False)
-
-    def finds(self, query: str, place: int) -> bool:
-        found, _ = self._index.retrieve([tokens(query)], k=self._top_k, show_progress=False, n_threads=1)
-        return place in found[0].tolist()
 
 
 def _key(passage: Passage, settings: LlmSettings) -> str:

@@ -125,7 +125,6 @@ class Searcher:
 
     def candidates(self, query: str, cosines: npt.NDArray[np.float32], depth: int) -> list[int]:
         """Return places of passages, those of BM25 and of the model by turns, each once."""
-        depth = min(depth, len(self.texts))
         turns = zip(self._lexical.best(query, depth), nearest(cosines, depth), strict=True)
         return list(dict.fromkeys(place for turn in turns for place in turn))
 
