@@ -251,13 +251,16 @@ def train(
 
     given = {name: value for name, value in flags.items() if value is not None}
     settings = TrainingConfig(**{**(read_yaml(config) if config else {}), **given})
+    from dragon_finetune.training.pairs import read_pairs
+
+    read = read_pairs(pairs)
     from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
 
     if dry_run:
-        plan = FineTuner(settings).plan(pairs)
+        plan = FineTuner(settings).plan(read)
         _print({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
         return
-    result = FineTuner(settings).train(pairs)
+    result = FineTuner(settings).train(read)
     _print(result.model_dump(mode="json"), str(result), as_json)
 
 

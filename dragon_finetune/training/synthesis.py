@@ -91,8 +91,9 @@ def build_pairs(
     pairs = _take_turns(passed, per_chunk)
     if not pairs:
         raise DataError(
-            f"no pairs could be built from {len(corpus.passages)} chunks. Give longer chunks: a sentence is cut out of "
-            f"each, and {FEWEST_WORDS} words must be left.\n{gate.report}"
+            f"no pairs could be built from {len(corpus.passages)} chunks by {', '.join(passed)}. Sources alias, "
+            f"definition and mention need indexes that name characters or things (--indexes); the others longer "
+            f"chunks: a sentence is cut out of each, and {FEWEST_WORDS} words must be left.\n{gate.report}"
         )
     random.Random(seed).shuffle(pairs)
     return Synthesis(pairs, gate.report.with_kept(pairs))

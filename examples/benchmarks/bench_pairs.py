@@ -6,9 +6,11 @@
 
 Every row trains MiniLM on at most --pairs pairs (drawn by the seed; a fifth is held back) with the trainer's
 never-worse blend. nDCG and recall are over judged queries, which the builder sees only to avoid them: of the codex
-the queries of its 613 hand-written pairs, each with the chunk that answers it; of Oz 107 questions, each with a few
-words of the passage that answers it (data/oz_judged.json). Rubric and coverage are over the questions with expected
-topics (100 of the codex, 48 of Oz). Intervals are paired bootstraps over questions of the mean of the seeds.
+the queries of its 613 hand-written pairs, each with the chunk that answers it; of Oz questions that each have a few
+words of the passage that answers them: 107 that were looked at again and again while the method was chosen
+(data/oz_judged.json), and others, written by readers of the novels who saw neither method nor results, which have a
+line of their own, "unseen" (data/oz_unseen.json). Rubric and coverage are over the questions with expected topics
+(100 of the codex, 48 of Oz). Intervals are paired bootstraps over questions of the mean of the seeds.
 """
 
 import argparse
@@ -49,15 +51,18 @@ class Judge:
         self._files, self._vectors = files, vectors
         self._judged, self._questions = judged, load_questions(questions)
         self._relevance = Relevance(list(read_chunks(files)))
+        self.unseen = [place for place, query in enumerate(judged) if query.get("unseen")]
 
     def __call__(self, model: str | Path) -> list[np.ndarray]:
         embedder = FineTunedEmbedder(model, on_overflow="split", engine="torch")
-        ranked = rank_results(self._results(embedder, self._judged), self._relevance).values()
+        found = rank_results(self._results(embedder, self._judged), self._relevance)
+        ranked = [ranking for ranking in found.values() if ranking]
+        assert len(ranked) == len(self._judged)
         results = self._results(embedder, self._questions)
         scores = [score_question(result, result["retrieved_chunks"]) for result in results]
         return [
-            np.array([ranking.ndcg for ranking in ranked if ranking]),
-            np.array([ranking.recall[10] for ranking in ranked if ranking]),
+            np.array([ranking.ndcg for ranking in ranked]),
+            np.array([ranking.recall[10] for ranking in ranked]),
             np.array([score.score for score in scores], dtype=float),
             np.array([score.coverage_score for score in scores], dtype=float),
         ]
@@ -90,11 +95,14 @@ def judged_of_codex() -> list[dict[str, Any]]:
 def judged_of_oz(file: Path) -> list[dict[str, Any]]:
     """Return the questions with the chunks that hold the words of their evidence."""
     chunks = [(chunk.id, straight(chunk.text)) for chunk in read_chunks([file])]
-    asked = json.loads((Path(__file__).parent / "data" / "oz_judged.json").read_text(encoding="utf-8"))["questions"]
-    for question in asked:
-        evidence = question["evidence"]
-        question["question_id"] = f"judged {question['question_id']}"
-        question["relevant_chunk_ids"] = [id for id, text in chunks if any(words in text for words in evidence)]
+    asked = []
+    for name in ("judged", "unseen"):
+        data = json.loads((Path(__file__).parent / "data" / f"oz_{name}.json").read_text(encoding="utf-8"))
+        for question in data["questions"]:
+            holding = [id for id, text in chunks if any(words in text for words in question["evidence"])]
+            more = {"question_id": f"{name} {question['question_id']}", "unseen": name == "unseen"}
+            # Where a chunk's edge cuts the evidence in two nothing can be judged.
+            asked += [{**question, **more, "relevant_chunk_ids": holding}] if holding else []
     return asked
 
 
@@ -121,14 +129,17 @@ def train(pairs: list[Pair], seed: int, out: Path, temperature: float) -> Path:
     return out
 
 
-def report(name: str, scores: Sequence[list[np.ndarray]], base: list[np.ndarray]) -> None:
-    cells = []
-    for column, before in enumerate(base):
-        mean = np.mean([score[column] for score in scores], axis=0)
-        test = paired_test(before, mean)
-        cells.append(f"{mean.mean():.4f} {test.difference:+.4f} [{test.low:+.4f}, {test.high:+.4f}]")
+def report(name: str, scores: Sequence[list[np.ndarray]], base: list[np.ndarray], unseen: list[int]) -> None:
+    means = [np.mean([score[column] for score in scores], axis=0) for column in range(len(base))]
     spread = np.std([score[0].mean() for score in scores])
-    print(f"{name:<14} " + " | ".join(cells) + f" | sd {spread:.4f}", flush=True)
+    print(f"{name:<14} {' | '.join(map(cell, base, means))} | sd {spread:.4f}", flush=True)
+    if unseen:
+        print(f"{'  unseen':<14} {' | '.join(cell(base[n][unseen], means[n][unseen]) for n in (0, 1))}", flush=True)
+
+
+def cell(before: np.ndarray, after: np.ndarray) -> str:
+    test = paired_test(before, after)
+    return f"{after.mean():.4f} {test.difference:+.4f} [{test.low:+.4f}, {test.high:+.4f}]"
 
 
 def main() -> None:
@@ -161,7 +172,7 @@ def main() -> None:
         print(f"{options.corpus}: {counts}, at most {options.pairs} pairs, seeds {SEEDS}")
         print("each: mean, difference to the base [95% interval]: " + " | ".join(MEASURES))
         print(f"nDCG@10 of BM25 and the base together, on the judged queries: {judge.teacher():.4f}")
-        report("base", [base], base)
+        report("base", [base], base, judge.unseen)
         for name in rows:
             sources = (*SOURCES, HYBRID) if name.startswith("everything") else tuple(name.split(","))
             scores = []
@@ -183,7 +194,7 @@ def main() -> None:
                 chosen = random.Random(seed).sample(pairs, min(options.pairs, len(pairs)))
                 scores.append(judge(train(chosen, seed, work / f"{name}-{seed}", options.temperature)))
             if scores:
-                report(name, scores, base)
+                report(name, scores, base, judge.unseen)
 
 
 if __name__ == "__main__":
