@@ -110,10 +110,11 @@ def straight(text: str) -> str:
     return " ".join(text.translate(STRAIGHT).split())
 
 
-def train(pairs: list[Pair], seed: int, out: Path, temperature: float) -> Path:
+def train(pairs: list[Pair], seed: int, out: Path, epochs: float, temperature: float) -> Path:
     config = TrainingConfig(
         base_model="embedded",
         output_dir=out,
+        epochs=epochs,
         learning_rate=5e-5,
         batch_size=16,
         temperature=temperature,
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("chapters", type=Path, nargs="?")
     parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--rows", nargs="+", help="sources joined by commas, or everything[+negatives]")
+    parser.add_argument("--epochs", type=float, default=TrainingConfig.model_fields["epochs"].default)
     parser.add_argument("--temperature", type=float, default=0.02)
     options = parser.parse_args()
     rows = options.rows or [*SOURCES, HYBRID, f"{HYBRID},keywords", "everything", "everything+negatives"]
@@ -169,7 +171,7 @@ def main() -> None:
         judge = Judge(files, judged, questions, work / "vectors")
         base = judge("embedded")
         counts = f"{len(base[0])} judged queries, {len(base[2])} questions with topics"
-        print(f"{options.corpus}: {counts}, at most {options.pairs} pairs, seeds {SEEDS}")
+        print(f"{options.corpus}: {counts}, at most {options.pairs} pairs, {options.epochs:g} epochs, seeds {SEEDS}")
         print("each: mean, difference to the base [95% interval]: " + " | ".join(MEASURES))
         print(f"nDCG@10 of BM25 and the base together, on the judged queries: {judge.teacher():.4f}")
         report("base", [base], base, judge.unseen)
@@ -192,7 +194,7 @@ def main() -> None:
                     print(f"{name:<14} no pairs: {str(error).splitlines()[0]}")
                     break
                 chosen = random.Random(seed).sample(pairs, min(options.pairs, len(pairs)))
-                scores.append(judge(train(chosen, seed, work / f"{name}-{seed}", options.temperature)))
+                scores.append(judge(train(chosen, seed, work / f"{name}-{seed}", options.epochs, options.temperature)))
             if scores:
                 report(name, scores, base, judge.unseen)
 
