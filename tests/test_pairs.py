@@ -170,8 +170,13 @@ def test_mixed_languages_pass_where_the_corpus_has_them():
 
 @pytest.mark.parametrize("texts", [["word"] * 5, ["x"], ["One short line."]])
 def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
-    with pytest.raises(DataError, match="Give longer chunks"):
+    with pytest.raises(DataError, match="longer chunks"):
         build_pairs(corpus_of(texts))
+
+
+def test_a_source_without_names_says_that_it_needs_indexes(codex):
+    with pytest.raises(DataError, match=r"by alias\. .*--indexes"):
+        build_pairs(Corpus(codex.passages), sources=["alias"])
 
 
 def some_of(codex, long, short):
@@ -222,6 +227,24 @@ def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_an
 def test_hybrid_pairs_are_the_same_for_the_same_seed(few, embedder, labelled):
     assert build_pairs(few, embedder=embedder, seed=3).pairs == labelled
     assert build_pairs(few, embedder=embedder, seed=4).pairs != labelled
+
+
+def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_same(
+    few, embedder, labelled, monkeypatch
+):
+    read = []
+    encode = type(embedder).encode
+    monkeypatch.setattr(
+        type(embedder),
+        "encode",
+        lambda self, texts, **kw: read.append((len(texts), kw["role"])) or encode(self, texts, **kw),
+    )
+    search = Searcher(few, embedder)
+    made = build_pairs(few, embedder=embedder, seed=3, search=search).pairs
+    mined, _ = add_hard_negatives(made, few, embedder, per_pair=2, search=search)
+    assert read.count((len(few.passages), "document")) == 1
+    assert made == labelled
+    assert mined == add_hard_negatives(labelled, few, embedder, per_pair=2)[0]
 
 
 def test_hybrid_needs_a_model_and_some_passages(codex, embedder):

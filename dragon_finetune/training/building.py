@@ -13,7 +13,7 @@ from dragon_finetune.records import Pair, write_jsonl
 from dragon_finetune.training.corpus import read_corpus
 from dragon_finetune.training.gate import GateReport
 from dragon_finetune.training.llm import LlmSettings
-from dragon_finetune.training.negatives import NegativesReport, add_hard_negatives
+from dragon_finetune.training.negatives import NegativesReport, Searcher, add_hard_negatives
 from dragon_finetune.training.sources import QueryStyle
 from dragon_finetune.training.synthesis import build_pairs
 
@@ -90,6 +90,7 @@ def build(request: PairsRequest) -> PairsResult:
 
         embedder = FineTunedEmbedder(request.model, on_overflow="split")
     corpus = read_corpus(_records(request), request.indexes)
+    search = Searcher(corpus, embedder) if embedder is not None else None
     made = build_pairs(
         corpus,
         per_chunk=request.per_chunk,
@@ -99,10 +100,11 @@ def build(request: PairsRequest) -> PairsResult:
         avoid=load_questions(request.avoid) if request.avoid else (),
         embedder=embedder,
         llm=request.llm,
+        search=search,
     )
     pairs, mined = made.pairs, None
     if request.negatives and embedder is not None:
-        pairs, mined = add_hard_negatives(pairs, corpus, embedder, per_pair=request.negatives)
+        pairs, mined = add_hard_negatives(pairs, corpus, embedder, per_pair=request.negatives, search=search)
     return PairsResult(pairs, len(corpus.passages), made.report, mined)
 
 

@@ -17,7 +17,6 @@ from dragon_finetune.training.pairs import ASKED_FROM
 from dragon_finetune.training.sources import HYBRID
 
 if TYPE_CHECKING:
-    from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.training.sources import QueryStyle
 
 _FEWEST_WORDS = 5  # of a sentence that a query is taken from
@@ -28,9 +27,7 @@ _QUERIES_AT_ONCE = 512
 _KINDS = ("span", "gaps", "keywords")
 
 
-def hybrid(
-    corpus: Corpus, embedder: "FineTunedEmbedder", dice: random.Random, style: "QueryStyle", per_chunk: int
-) -> Iterator[Pair]:
+def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk: int) -> Iterator[Pair]:
     """Yield words of one passage with the other passage that a hybrid search ranks first, and one more.
 
     The search adds to the base's cosines what BM25 says (`fusion`), which together find more than either
@@ -39,18 +36,17 @@ def hybrid(
     the dice fall, a span of a sentence, such a span with gaps, or some of a sentence's words that are not everywhere.
 
     Args:
-        corpus: at least three passages, else nothing is yielded.
-        embedder: the base model.
+        search: of the base, over at least three passages, else nothing is yielded.
         dice: decides the words and their order.
         style: lengths of the queries, in words.
         per_chunk: queries from each passage.
     """
+    corpus = search.corpus
     if len(corpus.passages) < 3:
         return
     places = range(len(corpus.passages))
     asked = [query for place in places for query in _queries(corpus, place, dice, style, per_chunk)]
     dice.shuffle(asked)
-    search = Searcher(corpus, embedder)
     copies: dict[str, list[int]] = defaultdict(list)
     for place, passage in enumerate(corpus.passages):
         copies[passage.text].append(place)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,7 @@ def add_hard_negatives(
     *,
     per_pair: int = 3,
     margin: float = MARGIN,
+    search: "Searcher | None" = None,
 ) -> tuple[list[Pair], NegativesReport]:
     """Return the pairs with up to `per_pair` negatives each from the corpus, and what was found.
 
@@ -73,6 +75,7 @@ def add_hard_negatives(
         embedder: the base model.
         per_pair: negatives per pair at most; negatives that a pair has already count, and come first.
         margin: see above.
+        search: of the embedder over the corpus, if there is one; default: a new one.
 
     Raises:
         DataError: the corpus has no passages.
@@ -80,7 +83,7 @@ def add_hard_negatives(
     if not corpus.passages:
         raise DataError("the corpus is empty; there are no passages to take negatives from.")
     report = NegativesReport(pairs=len(pairs))
-    search = Searcher(corpus, embedder)
+    search = search or Searcher(corpus, embedder)
     done: list[Pair] = []
     with tqdm(total=len(pairs), desc="negatives", unit="pair", disable=None) as bar:
         for start in range(0, len(pairs), _QUERIES_AT_ONCE):
@@ -96,14 +99,24 @@ def add_hard_negatives(
 
 
 class Searcher:
-    """BM25 and the base model over one corpus."""
+    """BM25 and the base model over one corpus; both read it when first asked."""
 
     def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder") -> None:
         self.corpus, self._embedder = corpus, embedder
         self.texts = [passage.text for passage in corpus.passages]
-        self.words = [words(text) for text in self.texts]
-        self._lexical = Lexical(self.texts)
-        self._vectors = embedder.encode(self.texts, role="document")
+
+    @cached_property
+    def words(self) -> list[frozenset[str]]:
+        """The words of each passage."""
+        return [words(text) for text in self.texts]
+
+    @cached_property
+    def _lexical(self) -> Lexical:
+        return Lexical(self.texts)
+
+    @cached_property
+    def _vectors(self) -> npt.NDArray[np.float32]:
+        return self._embedder.encode(self.texts, role="document")
 
     def cosines(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return queries x corpus: cosines of the base."""

@@ -15,6 +15,7 @@ from dragon_finetune.training.corpus import Corpus
 from dragon_finetune.training.gate import Gate, GateReport
 from dragon_finetune.training.labelling import hybrid
 from dragon_finetune.training.llm import LlmSettings, ask_for_queries
+from dragon_finetune.training.negatives import Searcher
 from dragon_finetune.training.sources import FEWEST_WORDS, HYBRID, SOURCES, QueryStyle
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def build_pairs(
     avoid: Sequence[Mapping[str, Any]] = (),
     embedder: "FineTunedEmbedder | None" = None,
     llm: LlmSettings | None = None,
+    search: Searcher | None = None,
 ) -> Synthesis:
     """Return pairs for training, at most `per_chunk` for each passage, the sources taking turns.
 
@@ -61,6 +63,7 @@ def build_pairs(
         avoid: questions of a test; pairs that give one away are dropped.
         embedder: finds rewordings of those, and labels the source "hybrid"; None: only words are compared.
         llm: also ask a language model for queries: the source "llm".
+        search: of the embedder over the corpus, if there is one; default: a new one where "hybrid" needs it.
 
     Raises:
         SettingsError: an unknown source, "hybrid" without an embedder, or per_chunk below 1.
@@ -79,7 +82,7 @@ def build_pairs(
     for name in tqdm(chosen, desc="pairs", unit="source", disable=None):
         dice = random.Random(f"{seed}/{name}")
         made = (
-            hybrid(corpus, embedder, dice, style or QueryStyle(), per_chunk)
+            hybrid(search or Searcher(corpus, embedder), dice, style or QueryStyle(), per_chunk)
             if name == HYBRID and embedder is not None
             else SOURCES[name](corpus, dice, style or QueryStyle())
         )
