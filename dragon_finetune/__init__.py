@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dragon_finetune.tokens.chunking import Chunk as Chunk
     from dragon_finetune.tokens.chunking import TokenChunker as TokenChunker
     from dragon_finetune.tokens.counting import TokenCounter as TokenCounter
+    from dragon_finetune.training.building import PairsRequest as PairsRequest
+    from dragon_finetune.training.building import build_pairs as build_pairs
     from dragon_finetune.training.callbacks import FinalStatsCallback as FinalStatsCallback
     from dragon_finetune.training.config import TrainingConfig as TrainingConfig
     from dragon_finetune.training.config import TrainingResult as TrainingResult
@@ -29,6 +31,7 @@ _HOMES = {
     "FinalStatsCallback": "training.callbacks",
     "FineTunedEmbedder": "embedding.embedder",
     "FineTuner": "training.finetune",
+    "PairsRequest": "training.building",
     "TokenAudit": "tokens.audit",
     "TokenBatcher": "tokens.batching",
     "TokenChunker": "tokens.chunking",
@@ -36,6 +39,7 @@ _HOMES = {
     "TrainingConfig": "training.config",
     "TrainingResult": "training.config",
     "audit_tokens": "tokens.audit",
+    "build_pairs": "training.building",
     "compare": "evaluation.comparison",
     "create_chunker": "host",
     "create_embedder": "host",

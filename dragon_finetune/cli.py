@@ -197,14 +197,14 @@ def pairs(
     as_json: Json = False,
 ) -> None:
     """Build training pairs from the codex's own text, without labels; questions to avoid do not leak into them."""
-    from dragon_finetune.training.building import PairsRequest, build, write_pairs
+    from dragon_finetune.training.building import PairsRequest, build_pairs, write_pairs
     from dragon_finetune.training.llm import LlmSettings
 
     asked = LlmSettings(llm, out.with_suffix(".queries.jsonl"), llm_url, seed=seed) if llm else None
     request = PairsRequest(
         chunks, indexes, questions_to_avoid, model, per_chunk, seed, tuple(source or ()), hard_negatives, asked
     )
-    result = build(request)
+    result = build_pairs(request)
     write_pairs(out, result.pairs)
     shown = f"{result}\n{result.preview(preview)}" if preview else str(result)
     _print(result.to_dict(), shown, as_json)

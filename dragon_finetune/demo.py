@@ -80,12 +80,12 @@ def _lay_out(out: Path) -> Path:
 
 
 def _raw_pairs(codex: Path) -> Path:
-    from dragon_finetune.training.building import PairsRequest, build, write_pairs
+    from dragon_finetune.training.building import PairsRequest, build_pairs, write_pairs
 
     _say("0. Pairs from the chunks alone")
     files = sorted((codex / "data" / "chunks").glob("*.jsonl"))
     request = PairsRequest(files, avoid=codex / "data" / "testing" / "questions_100.json", model=EMBEDDED)
-    result = build(request)
+    result = build_pairs(request)
     print(result)
     write_pairs(codex / "data" / "training" / "raw_pairs.jsonl", result.pairs)
     return codex / "data" / "training" / "raw_pairs.jsonl"

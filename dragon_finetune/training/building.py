@@ -15,7 +15,7 @@ from dragon_finetune.training.gate import GateReport
 from dragon_finetune.training.llm import LlmSettings
 from dragon_finetune.training.negatives import NegativesReport, Searcher, add_hard_negatives
 from dragon_finetune.training.sources import QueryStyle
-from dragon_finetune.training.synthesis import build_pairs
+from dragon_finetune.training.synthesis import synthesize
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PairsRequest:
         avoid: questions file whose questions must not leak; its style (lengths, question marks) is copied.
         model: the base model: chunks over its limit are cut, rewordings of questions are found by it, and hard
             negatives. None: chunks stay as they are, and none of that is done.
-        per_chunk, seed, sources: as `build_pairs`.
+        per_chunk, seed, sources: as `synthesize`.
         negatives: hard negatives per pair; needs the model.
         llm: also ask a language model.
     """
@@ -74,7 +74,7 @@ class PairsResult:
         )
 
 
-def build(request: PairsRequest) -> PairsResult:
+def build_pairs(request: PairsRequest) -> PairsResult:
     """Return the pairs of a request.
 
     Raises:
@@ -91,7 +91,7 @@ def build(request: PairsRequest) -> PairsResult:
         embedder = FineTunedEmbedder(request.model, on_overflow="split")
     corpus = read_corpus(_records(request), request.indexes)
     search = Searcher(corpus, embedder) if embedder is not None else None
-    made = build_pairs(
+    made = synthesize(
         corpus,
         per_chunk=request.per_chunk,
         seed=request.seed,

@@ -40,7 +40,7 @@ class Synthesis:
     report: GateReport
 
 
-def build_pairs(
+def synthesize(
     corpus: Corpus,
     *,
     per_chunk: int = 4,

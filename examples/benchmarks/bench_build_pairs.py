@@ -1,4 +1,4 @@
-"""How long `build_pairs` takes for a codex's worth of chunks: 25,000 to 100,000 pairs, 100 questions avoided.
+"""How long `pairs` takes for a codex's worth of chunks: 25,000 to 100,000 pairs, 100 questions avoided.
 
     python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl
     python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl --model embedded
@@ -18,7 +18,7 @@ from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.tokens.boundaries import sentences
 from dragon_finetune.training.corpus import read_corpus
-from dragon_finetune.training.synthesis import build_pairs
+from dragon_finetune.training.synthesis import synthesize
 
 QUESTIONS = Path(__file__).parent / "data" / "oz_questions.json"
 
@@ -40,7 +40,7 @@ def main() -> None:
     corpus = read_corpus(records)
     embedder = FineTunedEmbedder(options.model, on_overflow="split") if options.model else None
     sources = ("hybrid",) if embedder else ("cloze", "crop", "heading", "keywords")
-    made = build_pairs(corpus, per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS), embedder=embedder)
+    made = synthesize(corpus, per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS), embedder=embedder)
     print(f"{len(made.pairs):,} pairs from {options.chunks:,} chunks in {time.perf_counter() - started:.0f} s")
     print(made.report)
 

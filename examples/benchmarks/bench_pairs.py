@@ -31,7 +31,7 @@ from dragon_finetune.evaluation.retrieval import retrieve
 from dragon_finetune.evaluation.rubric import score_question
 from dragon_finetune.evaluation.statistics import paired_test
 from dragon_finetune.records import Pair, write_jsonl
-from dragon_finetune.training.building import PairsRequest, build
+from dragon_finetune.training.building import PairsRequest, build_pairs
 from dragon_finetune.training.corpus import read_corpus
 from dragon_finetune.training.negatives import Searcher
 from dragon_finetune.training.pairs import read_pairs
@@ -189,7 +189,7 @@ def main() -> None:
                     negatives=1 if name.endswith("negatives") else 0,
                 )
                 try:
-                    pairs = build(request).pairs
+                    pairs = build_pairs(request).pairs
                 except Exception as error:
                     print(f"{name:<14} no pairs: {str(error).splitlines()[0]}")
                     break
