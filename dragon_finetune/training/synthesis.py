@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_SOURCES = (HYBRID,)
 """With a model: what the ablation supports (docs/pairs.md)."""
 WITHOUT_MODEL = ("keywords",)
-"""Without one: of those measured that need none, the only one that did not lower nDCG@10 (docs/pairs.md)."""
+"""Without one: of those that need neither model nor indexes the only one that did not lower nDCG@10 (docs/pairs.md)."""
 
 
 @dataclass(frozen=True)
