@@ -9,8 +9,8 @@ never-worse blend. nDCG and recall are over judged queries, which the builder se
 the queries of its 613 hand-written pairs, each with the chunk that answers it; of Oz questions that each have a few
 words of the passage that answers them: 107 that were looked at again and again while the method was chosen
 (data/oz_judged.json), and others, written by language models that read the novels and saw neither method nor results,
-which have a line of their own, "unseen" (data/oz_unseen.json). Rubric and coverage are over the questions with expected topics
-(100 of the codex, 48 of Oz). Intervals are paired bootstraps over questions of the mean of the seeds.
+which have a line of their own, "unseen" (data/oz_unseen.json). Rubric and coverage are over the questions with expected
+topics (100 of the codex, 48 of Oz). Intervals are paired bootstraps over questions of the mean of the seeds.
 """
 
 import argparse
