@@ -168,7 +168,7 @@ def test_mixed_languages_pass_where_the_corpus_has_them():
 
 @pytest.mark.parametrize("texts", [["word"] * 5, ["x"], ["One short line."]])
 def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
-    with pytest.raises(DataError, match="longer chunks"):
+    with pytest.raises(DataError, match="Give longer chunks"):
         synthesize(corpus_of(texts))
 
 
@@ -191,7 +191,7 @@ def few(codex):
 
 @pytest.fixture(scope="module")
 def labelled(few, embedder):
-    return synthesize(few, embedder=embedder, seed=3).pairs
+    return synthesize(few, search=Searcher(few, embedder), seed=3).pairs
 
 
 def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together(few, embedder, labelled):
@@ -214,7 +214,7 @@ def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together
 def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_another(few, embedder):
     doubled = Corpus([*few.passages[:30], *(replace(each, id=f"copy {each.id}") for each in few.passages[:30])])
     texts = {passage.id: passage.text for passage in doubled.passages}
-    made = synthesize(doubled, embedder=embedder).pairs
+    made = synthesize(doubled, search=Searcher(doubled, embedder)).pairs
     assert made
     for pair in made:
         own = texts[pair.metadata["query_chunk_id"]]
@@ -223,8 +223,8 @@ def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_an
 
 
 def test_hybrid_pairs_are_the_same_for_the_same_seed(few, embedder, labelled):
-    assert synthesize(few, embedder=embedder, seed=3).pairs == labelled
-    assert synthesize(few, embedder=embedder, seed=4).pairs != labelled
+    assert synthesize(few, search=Searcher(few, embedder), seed=3).pairs == labelled
+    assert synthesize(few, search=Searcher(few, embedder), seed=4).pairs != labelled
 
 
 def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_same(
@@ -238,18 +238,18 @@ def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_
         lambda self, texts, **kw: read.append((len(texts), kw["role"])) or encode(self, texts, **kw),
     )
     search = Searcher(few, embedder)
-    made = synthesize(few, embedder=embedder, seed=3, search=search).pairs
-    mined, _ = add_hard_negatives(made, few, embedder, per_pair=2, search=search)
+    made = synthesize(few, seed=3, search=search).pairs
+    mined, _ = add_hard_negatives(made, search, per_pair=2)
     assert read.count((len(few.passages), "document")) == 1
     assert made == labelled
-    assert mined == add_hard_negatives(labelled, few, embedder, per_pair=2)[0]
+    assert mined == add_hard_negatives(labelled, Searcher(few, embedder), per_pair=2)[0]
 
 
 def test_hybrid_needs_a_model_and_some_passages(codex, embedder):
     with pytest.raises(SettingsError, match="'hybrid' needs --model"):
         synthesize(codex, sources=["hybrid"])
     with pytest.raises(DataError, match="no pairs could be built from 2 chunks"):
-        synthesize(Corpus(codex.passages[:2]), embedder=embedder)
+        synthesize(Corpus(codex.passages[:2]), search=Searcher(Corpus(codex.passages[:2]), embedder))
 
 
 def test_bad_settings_are_refused(codex):
@@ -268,7 +268,7 @@ def embedder():
 def test_hard_negatives_are_near_and_wrong(codex, embedder):
     corpus = some_of(codex, 3, 97)
     pairs = synthesize(corpus, sources=["cloze"]).pairs[:60]
-    mined, report = add_hard_negatives(pairs, corpus, embedder, per_pair=3)
+    mined, report = add_hard_negatives(pairs, Searcher(corpus, embedder), per_pair=3)
     assert report.found[3] >= 50
     pages = {passage.text: passage.page for passage in corpus.passages}
     texts = embedder.encode([*pages], role="document")
@@ -295,7 +295,7 @@ def test_where_the_filter_leaves_too_few_the_search_goes_deeper(few, embedder):
     first = few.passages[-1]
     crowd = [Passage(f"n{n}", f"{first.text} Number {n}.", first.page) for n in range(40)]
     pairs = [Pair(first.sentences[0], first.text, (), {"page": first.page})]
-    mined, report = add_hard_negatives(pairs, Corpus([*crowd, *few.passages]), embedder, per_pair=2)
+    mined, report = add_hard_negatives(pairs, Searcher(Corpus([*crowd, *few.passages]), embedder), per_pair=2)
     assert (len(mined[0].negatives), report.deepened) == (2, 1)
     assert report.refused["of the same page"] >= 40
 

@@ -98,13 +98,12 @@ def build_pairs(request: PairsRequest) -> PairsResult:
         sources=request.sources or None,
         style=QueryStyle.of_file(request.avoid) if request.avoid else None,
         avoid=load_questions(request.avoid) if request.avoid else (),
-        embedder=embedder,
-        llm=request.llm,
         search=search,
+        llm=request.llm,
     )
     pairs, mined = made.pairs, None
-    if request.negatives and embedder is not None:
-        pairs, mined = add_hard_negatives(pairs, corpus, embedder, per_pair=request.negatives, search=search)
+    if request.negatives and search is not None:
+        pairs, mined = add_hard_negatives(pairs, search, per_pair=request.negatives)
     return PairsResult(pairs, len(corpus.passages), made.report, mined)
 
 

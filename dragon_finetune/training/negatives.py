@@ -56,34 +56,25 @@ class NegativesReport:
 
 
 def add_hard_negatives(
-    pairs: Sequence[Pair],
-    corpus: Corpus,
-    embedder: "FineTunedEmbedder",
-    *,
-    per_pair: int = 3,
-    margin: float = MARGIN,
-    search: "Searcher | None" = None,
+    pairs: Sequence[Pair], search: "Searcher", *, per_pair: int = 3, margin: float = MARGIN
 ) -> tuple[list[Pair], NegativesReport]:
-    """Return the pairs with up to `per_pair` negatives each from the corpus, and what was found.
+    """Return the pairs with up to `per_pair` negatives each from the search's corpus, and what was found.
 
     Candidates are the nearest by BM25 (bm25s) and by the base model, taking turns. Refused is what scores at least
     (1 - margin) of the positive, what nearly equals it, and what stands on its page.
 
     Args:
         pairs: any pairs; `page` or `positive_chunk_id` in their metadata tells where the positive is from.
-        corpus: where negatives are looked for.
-        embedder: the base model.
+        search: of the base model, over the corpus where negatives are looked for.
         per_pair: negatives per pair at most; negatives that a pair has already count, and come first.
         margin: see above.
-        search: of the embedder over the corpus, if there is one; default: a new one.
 
     Raises:
         DataError: the corpus has no passages.
     """
-    if not corpus.passages:
+    if not search.corpus.passages:
         raise DataError("the corpus is empty; there are no passages to take negatives from.")
     report = NegativesReport(pairs=len(pairs))
-    search = search or Searcher(corpus, embedder)
     done: list[Pair] = []
     with tqdm(total=len(pairs), desc="negatives", unit="pair", disable=None) as bar:
         for start in range(0, len(pairs), _QUERIES_AT_ONCE):
@@ -102,7 +93,7 @@ class Searcher:
     """BM25 and the base model over one corpus; both read it when first asked."""
 
     def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder") -> None:
-        self.corpus, self._embedder = corpus, embedder
+        self.corpus, self.embedder = corpus, embedder
         self.texts = [passage.text for passage in corpus.passages]
 
     @cached_property
@@ -116,18 +107,18 @@ class Searcher:
 
     @cached_property
     def _vectors(self) -> npt.NDArray[np.float32]:
-        return self._embedder.encode(self.texts, role="document")
+        return self.embedder.encode(self.texts, role="document")
 
     def cosines(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return queries x corpus: cosines of the base."""
-        asked: npt.NDArray[np.float32] = self._embedder.encode(list(queries), role="query")
+        asked: npt.NDArray[np.float32] = self.embedder.encode(list(queries), role="query")
         scores: npt.NDArray[np.float32] = asked @ self._vectors.T
         return scores
 
     def cosines_to(self, queries: Sequence[str], positives: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the cosine of each query to its positive."""
-        asked = self._embedder.encode(list(queries), role="query")
-        right: npt.NDArray[np.float32] = (asked * self._embedder.encode(list(positives), role="document")).sum(axis=1)
+        asked = self.embedder.encode(list(queries), role="query")
+        right: npt.NDArray[np.float32] = (asked * self.embedder.encode(list(positives), role="document")).sum(axis=1)
         return right
 
     def fused(

@@ -4,7 +4,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,9 +17,6 @@ from dragon_finetune.training.labelling import hybrid
 from dragon_finetune.training.llm import LlmSettings, ask_for_queries
 from dragon_finetune.training.negatives import Searcher
 from dragon_finetune.training.sources import FEWEST_WORDS, HYBRID, SOURCES, QueryStyle
-
-if TYPE_CHECKING:
-    from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
 DEFAULT_SOURCES = (HYBRID,)
 """With a model: what the ablation supports (docs/pairs.md)."""
@@ -48,9 +45,8 @@ def synthesize(
     sources: Sequence[str] | None = None,
     style: QueryStyle | None = None,
     avoid: Sequence[Mapping[str, Any]] = (),
-    embedder: "FineTunedEmbedder | None" = None,
-    llm: LlmSettings | None = None,
     search: Searcher | None = None,
+    llm: LlmSettings | None = None,
 ) -> Synthesis:
     """Return pairs for training, at most `per_chunk` for each passage, the sources taking turns.
 
@@ -58,22 +54,22 @@ def synthesize(
         corpus: the passages and the names.
         per_chunk: pairs per passage at most.
         seed: of every draw: the same corpus and seed give the same pairs.
-        sources: names of `SOURCES`, or "hybrid"; default: `DEFAULT_SOURCES` with an embedder, else `WITHOUT_MODEL`.
+        sources: names of `SOURCES`, or "hybrid"; default: `DEFAULT_SOURCES` with a search, else `WITHOUT_MODEL`.
         style: lengths and shapes of the queries.
         avoid: questions of a test; pairs that give one away are dropped.
-        embedder: finds rewordings of those, and labels the source "hybrid"; None: only words are compared.
+        search: of the base model over the corpus: labels the source "hybrid", and its embedder finds rewordings of
+            questions to avoid; None: only words are compared.
         llm: also ask a language model for queries: the source "llm".
-        search: of the embedder over the corpus, if there is one; default: a new one where "hybrid" needs it.
 
     Raises:
-        SettingsError: an unknown source, "hybrid" without an embedder, or per_chunk below 1.
+        SettingsError: an unknown source, "hybrid" without a search, or per_chunk below 1.
         DataError: nothing could be built; the message says why.
     """
-    chosen = tuple(sources or (DEFAULT_SOURCES if embedder is not None else WITHOUT_MODEL))
+    chosen = tuple(sources or (DEFAULT_SOURCES if search is not None else WITHOUT_MODEL))
     for name in chosen:
         if name not in (*SOURCES, HYBRID):
             raise SettingsError(f"unknown source of pairs {name!r}. {suggest(name, (*SOURCES, HYBRID))}")
-        if name == HYBRID and embedder is None:
+        if name == HYBRID and search is None:
             raise SettingsError(f"the source {HYBRID!r} needs --model: the base that is to be trained.")
     if per_chunk < 1:
         raise SettingsError(f"per_chunk is {per_chunk}; it must be at least 1.")
@@ -82,21 +78,23 @@ def synthesize(
     for name in tqdm(chosen, desc="pairs", unit="source", disable=None):
         dice = random.Random(f"{seed}/{name}")
         made = (
-            hybrid(search or Searcher(corpus, embedder), dice, style or QueryStyle(), per_chunk)
-            if name == HYBRID and embedder is not None
+            hybrid(search, dice, style or QueryStyle(), per_chunk)
+            if name == HYBRID and search is not None
             else SOURCES[name](corpus, dice, style or QueryStyle())
         )
         passed[name] = [pair for pair in made if gate.lets_through(name, pair)]
     if llm is not None:
         passed["llm"] = [pair for pair in ask_for_queries(corpus, llm) if gate.lets_through("llm", pair)]
-    unleaked = gate.without_leaks([pair for pairs in passed.values() for pair in pairs], embedder)
+    unleaked = gate.without_leaks(
+        [pair for pairs in passed.values() for pair in pairs], search.embedder if search else None
+    )
     passed = {name: [pair for pair in unleaked if pair.metadata["source"] == name] for name in passed}
     pairs = _take_turns(passed, per_chunk)
     if not pairs:
         raise DataError(
-            f"no pairs could be built from {len(corpus.passages)} chunks by {', '.join(passed)}. Sources alias, "
-            f"definition and mention need indexes that name characters or things (--indexes); the others longer "
-            f"chunks: a sentence is cut out of each, and {FEWEST_WORDS} words must be left.\n{gate.report}"
+            f"no pairs could be built from {len(corpus.passages)} chunks by {', '.join(passed)}. Give longer chunks: a "
+            f"sentence is cut out of each, and {FEWEST_WORDS} words must be left. Sources alias, definition and "
+            f"mention also need indexes that name characters or things (--indexes).\n{gate.report}"
         )
     random.Random(seed).shuffle(pairs)
     return Synthesis(pairs, gate.report.with_kept(pairs))

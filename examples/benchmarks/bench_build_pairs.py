@@ -18,6 +18,7 @@ from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.tokens.boundaries import sentences
 from dragon_finetune.training.corpus import read_corpus
+from dragon_finetune.training.negatives import Searcher
 from dragon_finetune.training.synthesis import synthesize
 
 QUESTIONS = Path(__file__).parent / "data" / "oz_questions.json"
@@ -38,9 +39,9 @@ def main() -> None:
     ]
     started = time.perf_counter()
     corpus = read_corpus(records)
-    embedder = FineTunedEmbedder(options.model, on_overflow="split") if options.model else None
-    sources = ("hybrid",) if embedder else ("cloze", "crop", "heading", "keywords")
-    made = synthesize(corpus, per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS), embedder=embedder)
+    search = Searcher(corpus, FineTunedEmbedder(options.model, on_overflow="split")) if options.model else None
+    sources = ("hybrid",) if search else ("cloze", "crop", "heading", "keywords")
+    made = synthesize(corpus, per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS), search=search)
     print(f"{len(made.pairs):,} pairs from {options.chunks:,} chunks in {time.perf_counter() - started:.0f} s")
     print(made.report)
 
