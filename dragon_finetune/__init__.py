@@ -5,48 +5,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder as FineTunedEmbedder
-    from dragon_finetune.evaluation.comparison import compare as compare
+    from dragon_finetune.evaluation.comparing import compare as compare
     from dragon_finetune.evaluation.rubric import score_question as score_question
-    from dragon_finetune.evaluation.rubric import tier as tier
+    from dragon_finetune.evaluation.tiers import tier as tier
     from dragon_finetune.hookspecs import hookimpl as hookimpl
     from dragon_finetune.host import create_chunker as create_chunker
     from dragon_finetune.host import create_embedder as create_embedder
     from dragon_finetune.host import create_trainer as create_trainer
-    from dragon_finetune.tokens.audit import TokenAudit as TokenAudit
+    from dragon_finetune.pairs.building import PairsRequest as PairsRequest
+    from dragon_finetune.pairs.building import build_pairs as build_pairs
     from dragon_finetune.tokens.audit import audit_tokens as audit_tokens
+    from dragon_finetune.tokens.audit_report import TokenAudit as TokenAudit
     from dragon_finetune.tokens.batching import TokenBatcher as TokenBatcher
-    from dragon_finetune.tokens.chunking import Chunk as Chunk
+    from dragon_finetune.tokens.chunk import Chunk as Chunk
     from dragon_finetune.tokens.chunking import TokenChunker as TokenChunker
     from dragon_finetune.tokens.counting import TokenCounter as TokenCounter
-    from dragon_finetune.training.building import PairsRequest as PairsRequest
-    from dragon_finetune.training.building import build_pairs as build_pairs
     from dragon_finetune.training.callbacks import FinalStatsCallback as FinalStatsCallback
     from dragon_finetune.training.config import TrainingConfig as TrainingConfig
-    from dragon_finetune.training.config import TrainingResult as TrainingResult
     from dragon_finetune.training.finetune import FineTuner as FineTuner
+    from dragon_finetune.training.result import TrainingResult as TrainingResult
 
 # Loaded at first use, so that `import dragon_finetune` costs milliseconds and no torch.
 _HOMES = {
-    "Chunk": "tokens.chunking",
+    "Chunk": "tokens.chunk",
     "FinalStatsCallback": "training.callbacks",
     "FineTunedEmbedder": "embedding.embedder",
     "FineTuner": "training.finetune",
-    "PairsRequest": "training.building",
-    "TokenAudit": "tokens.audit",
+    "PairsRequest": "pairs.building",
+    "TokenAudit": "tokens.audit_report",
     "TokenBatcher": "tokens.batching",
     "TokenChunker": "tokens.chunking",
     "TokenCounter": "tokens.counting",
     "TrainingConfig": "training.config",
-    "TrainingResult": "training.config",
+    "TrainingResult": "training.result",
     "audit_tokens": "tokens.audit",
-    "build_pairs": "training.building",
-    "compare": "evaluation.comparison",
+    "build_pairs": "pairs.building",
+    "compare": "evaluation.comparing",
     "create_chunker": "host",
     "create_embedder": "host",
     "create_trainer": "host",
     "hookimpl": "hookspecs",
     "score_question": "evaluation.rubric",
-    "tier": "evaluation.rubric",
+    "tier": "evaluation.tiers",
 }
 
 __all__ = sorted(_HOMES)

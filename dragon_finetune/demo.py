@@ -11,13 +11,13 @@ from typing import Any
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, DragonFinetuneError
-from dragon_finetune.evaluation.comparison import compare
+from dragon_finetune.evaluation.comparing import compare
 from dragon_finetune.evaluation.leaks import find_leaks
-from dragon_finetune.evaluation.rubric import Evaluation, evaluate_results
-from dragon_finetune.records import write_json, write_text
+from dragon_finetune.evaluation.scores import Evaluation, evaluate_results
+from dragon_finetune.files import write_json, write_text
+from dragon_finetune.model_place import EMBEDDED, locate
+from dragon_finetune.pair import read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
-from dragon_finetune.tokens.folder import EMBEDDED, locate
-from dragon_finetune.training.pairs import read_pairs
 
 # Chosen on held-back training pairs, never on the test questions: docs/demo-recipe.md.
 RECIPE: dict[str, Any] = {"epochs": 3, "learning_rate": 5e-5, "batch_size": 32, "temperature": 0.02, "seed": 42}
@@ -80,7 +80,7 @@ def _lay_out(out: Path) -> Path:
 
 
 def _raw_pairs(codex: Path) -> Path:
-    from dragon_finetune.training.building import PairsRequest, build_pairs, write_pairs
+    from dragon_finetune.pairs.building import PairsRequest, build_pairs, write_pairs
 
     _say("0. Pairs from the chunks alone")
     files = sorted((codex / "data" / "chunks").glob("*.jsonl"))

@@ -1,4 +1,7 @@
-"""Every error this package raises on purpose. A message says what is wrong, where, and what to do next."""
+"""Every error this package raises on purpose, and the nearest known word for one that was misspelt."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class DragonFinetuneError(Exception):
@@ -27,3 +30,16 @@ class StaleIndexError(DragonFinetuneError):
 
 class PluginError(DragonFinetuneError):
     """A plugin name is unknown or claimed twice."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word most like `word`, or None when none is close."""
+    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.75)), None)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown word: the nearest known one, then all of them."""
+    names = sorted(known)
+    near = next(iter(difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)), None)
+    guess = f"Did you mean {near!r}? " if near else ""
+    return f"{guess}Known: {', '.join(names) or 'none'}."

@@ -8,9 +8,9 @@ from typing import Any
 import pluggy
 
 from dragon_finetune import hookspecs
-from dragon_finetune.errors import PluginError
+from dragon_finetune.errors import PluginError, suggest
 from dragon_finetune.hookspecs import Chunker, Embedder, Trainer
-from dragon_finetune.settings import read_switch, suggest
+from dragon_finetune.settings import read_switch
 
 Factory = Callable[[Mapping[str, Any]], Any]
 KINDS = {"embedder": "codex_embedders", "chunker": "codex_chunkers", "trainer": "codex_trainers"}

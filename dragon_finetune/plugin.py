@@ -1,16 +1,18 @@
 """Our answers to the hooks. Each factory is cheap; models load at the first text."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import SettingsError
+from dragon_finetune.files import read_json
 from dragon_finetune.hookspecs import ChunkerFactory, EmbedderFactory, Trainer, TrainerFactory, hookimpl
-from dragon_finetune.records import read_json
+from dragon_finetune.index.freshness import warn_if_stale
+from dragon_finetune.model_place import CARD, recover
 from dragon_finetune.settings import DEFAULT_TUNED_FOLDER, ModelOptions, read_options
 from dragon_finetune.tokens.chunking import TokenChunker
-from dragon_finetune.tokens.folder import CARD, recover
 
 # Dragon's Codex refuses a chunk of more characters than this after it has written the file; its newer generation glues
 # a piece below the second number to the one before with a space, and drops a leading one.
@@ -92,6 +94,9 @@ def create_trainer(config: Mapping[str, Any]) -> Trainer:
 
 
 def _embedder(model_path: str, options: ModelOptions) -> FineTunedEmbedder:
+    check = None
+    if options.store:
+        check = partial(warn_if_stale, store=options.store, collections=options.collections)
     return FineTunedEmbedder(
         model_path,
         precision=options.precision,
@@ -102,7 +107,6 @@ def _embedder(model_path: str, options: ModelOptions) -> FineTunedEmbedder:
         truncate_dim=options.truncate_dim,
         trust_remote_code=options.trust_remote_code,
         revision=options.revision,
-        store=options.store,
-        collections=options.collections,
         prompts=options.prompts(),
+        first_query_check=check,
     )

@@ -1,26 +1,18 @@
 """The config switch and its options, read in one order: codex.yaml < .env < environment < arguments."""
 
-import difflib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from dragon_finetune.errors import SettingsError
+from dragon_finetune.errors import SettingsError, nearest, suggest
 
 OnOverflow = Literal["error", "split", "truncate"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
 DEFAULT_TUNED_FOLDER = "models/finetuned"
 
 
@@ -156,16 +148,3 @@ def _explain(where: str, error: Any) -> str:
         known = [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return f"{where} {name} is {error['input']!r}. {suggest(str(error['input']), known)}"
     return f"{where} {name} is {error['input']!r}: {error['msg']}."
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most like `word`, or None when none is close."""
-    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.75)), None)
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown word: the nearest known one, then all of them."""
-    names = sorted(known)
-    near = next(iter(difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)), None)
-    guess = f"Did you mean {near!r}? " if near else ""
-    return f"{guess}Known: {', '.join(names) or 'none'}."

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dragon_finetune import TokenCounter, audit_tokens
 from dragon_finetune.errors import DataError, TokenLimitError
-from dragon_finetune.tokens.audit import SourceAudit
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.tokens.audit_report import SourceAudit
 from dragon_finetune.tokens.histogram import histogram
 
 TEXTS = ["one", "Ilse walks the Thaul.", "“Nobody answered” " * 40, "où la cloche?" * 30, "x" * 500]

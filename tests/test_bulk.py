@@ -16,8 +16,10 @@ import pytest
 from conftest import CORPUS
 
 from dragon_finetune import FineTunedEmbedder
-from dragon_finetune.embedding.bulk import VectorStore, embed_files, read_chunks
+from dragon_finetune.chunks import read_chunks
 from dragon_finetune.errors import DataError, StaleIndexError, TokenLimitError
+from dragon_finetune.index.bulk import embed_files
+from dragon_finetune.index.shards import VectorStore
 
 KILLS = int(os.environ.get("KILLS", "4"))
 
@@ -29,7 +31,7 @@ def embedder(tiny):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr("dragon_finetune.embedding.bulk._SHARD_ROWS", 10)
+    monkeypatch.setattr("dragon_finetune.index.bulk._SHARD_ROWS", 10)
 
 
 def write_chunks(path: Path, count: int) -> Path:
@@ -99,7 +101,7 @@ def test_a_full_disk_is_said_and_costs_nothing_done(tmp_path, tiny, embedder):
     file = write_chunks(tmp_path / "a.jsonl", 40)
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "import dragon_finetune.embedding.bulk as bulk; bulk._SHARD_ROWS = 10;"
+        "import dragon_finetune.index.bulk as bulk; bulk._SHARD_ROWS = 10;"
         "from dragon_finetune import FineTunedEmbedder as E;"
         f"e = E({str(tiny)!r}, device='cpu', precision='fp32', on_overflow='split'); e.embed_query('x');"
         f"write = bulk.VectorStore.add\n"
@@ -143,7 +145,8 @@ def shards(out):
 def test_command_loads_a_collection_that_knows_its_encoder(tmp_path, cli, tiny, tiny_models):
     import chromadb
 
-    from dragon_finetune.embedding.chroma import open_client, open_collection
+    from dragon_finetune.index.chroma import open_client
+    from dragon_finetune.index.collection import open_collection
 
     file = write_chunks(tmp_path / "a.jsonl", 30)
     options = ("--on-overflow", "split", "--precision", "fp32", "--out", "out", "--store", "store")
@@ -194,7 +197,8 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, embedder):
 
 
 def test_a_collection_of_unknown_origin_is_not_opened(tmp_path, embedder):
-    from dragon_finetune.embedding.chroma import open_client, open_collection
+    from dragon_finetune.index.chroma import open_client
+    from dragon_finetune.index.collection import open_collection
 
     client = open_client(tmp_path / "store")
     client.create_collection("old", embedding_function=None).add(ids=["1"], embeddings=[[0.0] * 32], documents=["x"])
@@ -205,7 +209,7 @@ def test_a_collection_of_unknown_origin_is_not_opened(tmp_path, embedder):
 def test_a_retrained_model_in_the_same_folder_is_not_taken_for_the_old(tmp_path, tiny, tiny_models):
     import shutil
 
-    from dragon_finetune.embedding.chroma import FineTunedEmbeddingFunction, embedding_function
+    from dragon_finetune.index.chroma_function import FineTunedEmbeddingFunction, embedding_function
 
     model = shutil.copytree(tiny, tmp_path / "model")
     config = embedding_function(FineTunedEmbedder(model)).get_config()

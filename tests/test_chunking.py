@@ -137,7 +137,7 @@ class RecordingCounter(TokenCounter):
 
 @pytest.fixture(params=[*FAMILIES, "minilm"])
 def recorder(request, tiny_models):
-    from dragon_finetune.tokens.folder import ModelFolder
+    from dragon_finetune.model_folder import ModelFolder
 
     folder = ModelFolder.open("embedded" if request.param == "minilm" else tiny_models[request.param])
     return RecordingCounter(folder.load_tokenizer())

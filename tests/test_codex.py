@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from dragon_finetune import FineTunedEmbedder
-from dragon_finetune.codex import faults
+from dragon_finetune.codex.faults import faults
 from dragon_finetune.evaluation.questions import load_results
 from dragon_finetune.evaluation.retrieval import retrieve
-from dragon_finetune.records import read_jsonl, write_json, write_jsonl
+from dragon_finetune.files import read_jsonl, write_json, write_jsonl
 
 HOSTS = Path(__file__).parent / "hosts"
 DATA = Path(__file__).parents[1] / "examples" / "dragons_codex" / "data"
@@ -290,7 +290,7 @@ def test_wrong_settings_are_refused_before_the_host_starts(tmp_path, arguments, 
 THREE_LINES = """
 import importlib.util
 if importlib.util.find_spec("dragon_finetune"):
-    importlib.import_module("dragon_finetune.replacement").install()
+    importlib.import_module("dragon_finetune.codex.install").install()
 """
 
 

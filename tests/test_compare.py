@@ -8,12 +8,13 @@ import pytest
 from conftest import run_command
 
 from dragon_finetune import compare
-from dragon_finetune.evaluation.comparison import correct_for_looking
-from dragon_finetune.evaluation.distances import calibrate
+from dragon_finetune.evaluation.calibration import calibrate
+from dragon_finetune.evaluation.comparing import correct_for_looking
 from dragon_finetune.evaluation.leaks import find_leaks
 from dragon_finetune.evaluation.quality import score_quality
-from dragon_finetune.evaluation.rubric import evaluate_results
-from dragon_finetune.records import Pair, write_json, write_jsonl
+from dragon_finetune.evaluation.scores import evaluate_results
+from dragon_finetune.files import write_json, write_jsonl
+from dragon_finetune.pair import Pair
 
 TOPICS = ["ilse", "hob", "lamp", "oar", "keel"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,11 +9,12 @@ from hypothesis.extra import numpy as arrays
 
 from dragon_finetune import FineTuner, TrainingConfig
 from dragon_finetune.embedding.model import load_model
-from dragon_finetune.records import Pair
-from dragon_finetune.tokens.folder import ModelFolder
-from dragon_finetune.training.distillation import QUERIES, DistillationLoss, Teacher, examples, rows_of
-from dragon_finetune.training.fusion import fused, nearest
-from dragon_finetune.training.pairs import asked_from
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import Pair, asked_from
+from dragon_finetune.pairs.fusion import fused, nearest
+from dragon_finetune.training.distillation import DistillationLoss
+from dragon_finetune.training.rows import QUERIES, examples, rows_of
+from dragon_finetune.training.teacher import Teacher
 from dragon_finetune.training.validation import Validation, embed_texts
 
 NAMES = "Ilse Jorun Perran Hob Brannic Tamsin Orla Wat Edda Rook".split()

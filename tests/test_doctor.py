@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import CORPUS
 
-from dragon_finetune import FineTunedEmbedder
-from dragon_finetune.embedding.chroma import open_client
-from dragon_finetune.embedding.staleness import examine
+from dragon_finetune import FineTunedEmbedder, create_embedder
+from dragon_finetune.index.chroma import open_client
+from dragon_finetune.index.doctor import examine
 
 WORDS = " ".join(CORPUS).split()
 DICE = random.Random(3)
@@ -168,8 +168,9 @@ def test_command_says_so_with_its_exit_code(tmp_path, cli, tiny, retrained, vect
 def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(tmp_path, retrained, vectors, tiny):
     build(tmp_path / "store", TEXTS, vectors)
     code = (
-        "import sys, warnings; from dragon_finetune import FineTunedEmbedder as E;"
-        "e = E(sys.argv[1], device='cpu', precision='fp32', store=sys.argv[2]);"
+        "import sys, warnings; from dragon_finetune import create_embedder;"
+        "options = dict(model_path=sys.argv[1], device='cpu', precision='fp32', store=sys.argv[2]);"
+        "e = create_embedder({'embedder': 'finetuned', 'finetuned': options});"
         "e.embed_query('a'); e.embed_query('b'); print('chromadb' in sys.modules)"
     )
 
@@ -200,7 +201,8 @@ def test_a_host_with_its_own_client_is_not_disturbed(tmp_path, tiny, vectors):
     build(tmp_path / "store", TEXTS, vectors)
     chromadb.api.client.SharedSystemClient.clear_system_cache()
     host = chromadb.PersistentClient(path=str(tmp_path / "store"))  # other settings than ours
-    embedder = FineTunedEmbedder(tiny, device="cpu", precision="fp32", store=str(tmp_path / "store"))
+    options = {"model_path": str(tiny), "device": "cpu", "precision": "fp32", "store": str(tmp_path / "store")}
+    embedder = create_embedder({"embedder": "finetuned", "finetuned": options})
     query = embedder.embed_query("who lit the lamp?")
     assert host.get_collection("books", embedding_function=None).query(query_embeddings=[query])["ids"]
     np.testing.assert_allclose(np.linalg.norm(query), 1, atol=1e-4)

@@ -15,9 +15,9 @@ import pytest
 from test_seam import site  # noqa: F401  (a fixture)
 
 from dragon_finetune.evaluation.questions import load_questions
-from dragon_finetune.evaluation.rubric import evaluate_results
-from dragon_finetune.records import read_jsonl
-from dragon_finetune.training.pairs import read_pairs
+from dragon_finetune.evaluation.scores import evaluate_results
+from dragon_finetune.files import read_jsonl
+from dragon_finetune.pair import read_pairs
 
 CODEX = Path(__file__).parents[1] / "examples" / "dragons_codex"
 ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from dragon_finetune import FineTunedEmbedder
-from dragon_finetune.evaluation.leaks import find_leaks, read_training_queries, write_training_queries
-from dragon_finetune.records import Pair
+from dragon_finetune.evaluation.leaks import find_leaks
+from dragon_finetune.evaluation.training_queries import read_training_queries, write_training_queries
+from dragon_finetune.pair import Pair
 
 QUESTIONS = [
     {"question_id": 1, "question": "Who lit the lamp of the Thaul?"},

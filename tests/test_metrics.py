@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragon_finetune.embedding.bulk import ChunkRef
-from dragon_finetune.evaluation.metrics import RECALL_AT, Relevance, mean_metrics, rank, rank_results
+from dragon_finetune.chunks import ChunkRef
+from dragon_finetune.evaluation.metrics import RECALL_AT, mean_metrics, rank
+from dragon_finetune.evaluation.relevance import Relevance, rank_results
 
 CORPUS = 30
 

@@ -6,7 +6,8 @@ import pytest
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.errors import ModelError
-from dragon_finetune.tokens.folder import CARD, ModelFolder, draft_of
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.model_place import CARD, draft_of
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragon_finetune.evaluation.overlap import jaccard, near_duplicates, words
-from dragon_finetune.records import Pair
-from dragon_finetune.training.pairs import clean_pairs, split_pairs
+from dragon_finetune.pair import Pair
+from dragon_finetune.training.cleaning import clean_pairs
+from dragon_finetune.training.splitting import split_pairs
 
 TEXTS = st.lists(
     st.lists(st.sampled_from("ilse walks the thaul with greywick lamp oar".split()), min_size=1, max_size=9).map(

@@ -15,7 +15,7 @@ def run_python(code: str) -> str:
 
 def test_import_is_light():
     heavy = run_python(
-        "import sys, dragon_finetune, dragon_finetune.host, dragon_finetune.plugin, dragon_finetune.cli\n"
+        "import sys, dragon_finetune, dragon_finetune.host, dragon_finetune.plugin, dragon_finetune.cli.app\n"
         "heavy = ('torch', 'transformers', 'sentence_transformers', 'datasets', 'chromadb')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -16,13 +16,17 @@ from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
 from dragon_finetune.evaluation.leaks import leaking_queries
 from dragon_finetune.evaluation.overlap import jaccard, words
-from dragon_finetune.records import Pair, read_jsonl, write_json, write_jsonl
-from dragon_finetune.training.corpus import Corpus, Entity, NameFinder, Passage, read_corpus, read_indexes
-from dragon_finetune.training.llm import LlmSettings, ask_for_queries
-from dragon_finetune.training.negatives import Searcher, add_hard_negatives
-from dragon_finetune.training.pairs import read_pairs, weigh
-from dragon_finetune.training.sources import SOURCES, QueryStyle
-from dragon_finetune.training.synthesis import synthesize
+from dragon_finetune.files import read_jsonl, write_json, write_jsonl
+from dragon_finetune.pair import Pair, read_pairs
+from dragon_finetune.pairs.corpus import Corpus, Passage, read_corpus
+from dragon_finetune.pairs.entities import Entity, NameFinder, read_indexes
+from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries
+from dragon_finetune.pairs.negatives import add_hard_negatives
+from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.sources import SOURCES
+from dragon_finetune.pairs.style import QueryStyle
+from dragon_finetune.pairs.synthesis import PairSettings, synthesize
+from dragon_finetune.training.mixing import weigh
 
 CODEX = Path(__file__).parents[1] / "examples" / "dragons_codex" / "data"
 FILES = sorted((CODEX / "chunks").glob("*.jsonl"))
@@ -40,7 +44,7 @@ def codex():
 
 @pytest.mark.parametrize("source", [name for name in SOURCES if name != "alias"])
 def test_every_source_gives_pairs_whose_positive_is_of_its_passage(codex, source):
-    made = synthesize(codex, sources=[source], per_chunk=3)
+    made = synthesize(codex, PairSettings(sources=[source], per_chunk=3))
     texts = {passage.id: passage.text for passage in codex.passages}
     assert len(made.pairs) >= 20
     for pair in made.pairs:
@@ -49,24 +53,24 @@ def test_every_source_gives_pairs_whose_positive_is_of_its_passage(codex, source
 
 
 def test_what_a_query_gives_away_is_cut_out_of_its_passage(codex):
-    for pair in synthesize(codex, sources=["cloze"]).pairs:
+    for pair in synthesize(codex, PairSettings(sources=["cloze"])).pairs:
         assert pair.query not in " ".join(pair.positive.split())
     titles = {passage.id: passage.title for passage in codex.passages}
-    for pair in synthesize(codex, sources=["heading"]).pairs:
+    for pair in synthesize(codex, PairSettings(sources=["heading"])).pairs:
         title = titles[pair.metadata["positive_chunk_id"]]
         assert title in pair.query
         assert not re.search(rf"(?<!\w){re.escape(title)}(?!\w)", pair.positive, re.IGNORECASE)
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_gives_others(codex):
-    one, two, other = (synthesize(codex, seed=seed).pairs for seed in (1, 1, 2))
+    one, two, other = (synthesize(codex, PairSettings(seed=seed)).pairs for seed in (1, 1, 2))
     assert one == two
     assert {pair.query for pair in one} != {pair.query for pair in other}
 
 
 @pytest.mark.parametrize("per_chunk", [1, 2, 5])
 def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per_chunk):
-    made = synthesize(codex, per_chunk=per_chunk, sources=[*SOURCES])
+    made = synthesize(codex, PairSettings(per_chunk=per_chunk, sources=[*SOURCES]))
     counts: dict[str, int] = {}
     for pair in made.pairs:
         identity = str(pair.metadata["positive_chunk_id"])
@@ -77,7 +81,7 @@ def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per
 
 def test_sources_that_have_enough_give_equally(codex):
     sources = ("cloze", "crop", "heading", "keywords")  # each has pairs for most passages
-    kept = synthesize(codex, per_chunk=1, sources=sources).report.kept
+    kept = synthesize(codex, PairSettings(per_chunk=1, sources=sources)).report.kept
     assert max(kept.values()) - min(kept[name] for name in sources) <= len(codex.passages) / 10
 
 
@@ -85,8 +89,8 @@ def test_sources_that_have_enough_give_equally(codex):
 def test_a_titles_number_is_no_part_of_the_query(title, query):
     text = "Smoke rose over the road where nobody had walked since the old king and his horses went south."
     corpus = read_corpus([("1", {"text": text, "title": title})])
-    assert query in synthesize(corpus, sources=["heading"]).pairs[0].query
-    assert title not in synthesize(corpus, sources=["heading"]).pairs[0].query
+    assert query in synthesize(corpus, PairSettings(sources=["heading"])).pairs[0].query
+    assert title not in synthesize(corpus, PairSettings(sources=["heading"])).pairs[0].query
 
 
 def test_no_question_to_avoid_leaks(codex):
@@ -96,14 +100,17 @@ def test_no_question_to_avoid_leaks(codex):
         Passage(f"p{n}", f"{each['question']} {codex.passages[n].text}", f"p{n}") for n, each in enumerate(planted)
     ]
     spoiled = Corpus([*codex.passages, *passages])
-    made = synthesize(spoiled, avoid=QUESTIONS, per_chunk=6, sources=[*SOURCES])
+    made = synthesize(spoiled, PairSettings(avoid=QUESTIONS, per_chunk=6, sources=[*SOURCES]))
     assert not leaking_queries(QUESTIONS, made.pairs)
-    assert leaking_queries(QUESTIONS, synthesize(spoiled, per_chunk=6, sources=[*SOURCES]).pairs)
+    assert leaking_queries(QUESTIONS, synthesize(spoiled, PairSettings(per_chunk=6, sources=[*SOURCES])).pairs)
     assert made.report.dropped["a question to avoid, or near to one"] > 0
 
 
 def test_queries_have_the_length_of_the_questions_to_avoid(codex):
-    short, long = (synthesize(codex, sources=["crop"], style=QueryStyle(lengths=(length,))).pairs for length in (4, 12))
+    short, long = (
+        synthesize(codex, PairSettings(sources=["crop"], style=QueryStyle(lengths=(length,)))).pairs
+        for length in (4, 12)
+    )
     assert {len(pair.query.split()) for pair in short} <= {2, 3, 4}
     assert sorted(len(pair.query.split()) for pair in long)[len(long) // 2] == 12
     style = QueryStyle.of_file(CODEX / "testing" / "questions_100.json")
@@ -118,7 +125,7 @@ def test_an_alias_in_the_query_another_name_in_the_text(tmp_path):
     rows = [("c0", {"text": text})]
     other = "The tithe clerk counted the salt of pan {} and wrote it down in the book."
     rows += [(f"c{n}", {"text": other.format(n)}) for n in (1, 2)]
-    made = synthesize(read_corpus(rows, tmp_path), sources=["alias"])
+    made = synthesize(read_corpus(rows, tmp_path), PairSettings(sources=["alias"]))
     assert {name for name in ("the Otter", "Debtor 413") for pair in made.pairs if name in pair.query}
     assert all("Ilse Tarrowin" in pair.positive for pair in made.pairs)
     assert read_indexes(tmp_path)[-1] == Entity("Thaul", (), False, "The sea that withdraws once in nine years.")
@@ -140,14 +147,14 @@ def test_bad_indexes_are_named(tmp_path):
 def test_queries_that_cannot_be_answered_are_dropped_and_shown(codex):
     generic = "And what is it that they do?"
     spoiled = [Passage(p.id, f"{generic} {p.text}", p.page) for p in codex.passages[:60]]
-    report = synthesize(Corpus(spoiled), sources=["cloze"], style=QueryStyle(lengths=(7,))).report
+    report = synthesize(Corpus(spoiled), PairSettings(sources=["cloze"], style=QueryStyle(lengths=(7,)))).report
     assert report.dropped["too generic to be answered"] > 0
     assert generic in str(report)
 
 
 def test_a_tenth_of_duplicated_chunks_gives_no_duplicate_pairs(codex):
     passages = [*codex.passages, *(Passage(f"{p.id}x", p.text, f"{p.page}x", p.title) for p in codex.passages[:26])]
-    made = synthesize(Corpus(passages), per_chunk=6)
+    made = synthesize(Corpus(passages), PairSettings(per_chunk=6))
     keys = [(pair.query, pair.positive) for pair in made.pairs]
     assert len(keys) == len(set(keys))
 
@@ -160,7 +167,7 @@ def test_mixed_languages_pass_where_the_corpus_has_them():
         " ".join(" ".join(dice.choices(words, k=9)).capitalize() + "." for _ in range(4)) for words in invented * 20
     ]
     corpus = corpus_of(texts)
-    made = synthesize(corpus, sources=["cloze", "keywords"])
+    made = synthesize(corpus, PairSettings(sources=["cloze", "keywords"]))
     assert not corpus.english
     for script in letters:
         assert sum(set(pair.query.casefold()) & set(script) > set() for pair in made.pairs) >= 20
@@ -174,7 +181,7 @@ def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
 
 def test_a_source_without_names_says_that_it_needs_indexes(codex):
     with pytest.raises(DataError, match=r"by alias\. .*--indexes"):
-        synthesize(Corpus(codex.passages), sources=["alias"])
+        synthesize(Corpus(codex.passages), PairSettings(sources=["alias"]))
 
 
 def some_of(codex, long, short):
@@ -191,7 +198,7 @@ def few(codex):
 
 @pytest.fixture(scope="module")
 def labelled(few, embedder):
-    return synthesize(few, search=Searcher(few, embedder), seed=3).pairs
+    return synthesize(few, PairSettings(seed=3), search=Searcher(few, embedder)).pairs
 
 
 def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together(few, embedder, labelled):
@@ -223,8 +230,8 @@ def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_an
 
 
 def test_hybrid_pairs_are_the_same_for_the_same_seed(few, embedder, labelled):
-    assert synthesize(few, search=Searcher(few, embedder), seed=3).pairs == labelled
-    assert synthesize(few, search=Searcher(few, embedder), seed=4).pairs != labelled
+    assert synthesize(few, PairSettings(seed=3), search=Searcher(few, embedder)).pairs == labelled
+    assert synthesize(few, PairSettings(seed=4), search=Searcher(few, embedder)).pairs != labelled
 
 
 def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_same(
@@ -238,7 +245,7 @@ def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_
         lambda self, texts, **kw: read.append((len(texts), kw["role"])) or encode(self, texts, **kw),
     )
     search = Searcher(few, embedder)
-    made = synthesize(few, seed=3, search=search).pairs
+    made = synthesize(few, PairSettings(seed=3), search=search).pairs
     mined, _ = add_hard_negatives(made, search, per_pair=2)
     assert read.count((len(few.passages), "document")) == 1
     assert made == labelled
@@ -247,16 +254,16 @@ def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_
 
 def test_hybrid_needs_a_model_and_some_passages(codex, embedder):
     with pytest.raises(SettingsError, match="'hybrid' needs --model"):
-        synthesize(codex, sources=["hybrid"])
+        synthesize(codex, PairSettings(sources=["hybrid"]))
     with pytest.raises(DataError, match="no pairs could be built from 2 chunks"):
         synthesize(Corpus(codex.passages[:2]), search=Searcher(Corpus(codex.passages[:2]), embedder))
 
 
 def test_bad_settings_are_refused(codex):
     with pytest.raises(SettingsError, match="cloze"):
-        synthesize(codex, sources=["kloze"])
+        synthesize(codex, PairSettings(sources=["kloze"]))
     with pytest.raises(SettingsError, match="per_chunk is 0"):
-        synthesize(codex, per_chunk=0)
+        synthesize(codex, PairSettings(per_chunk=0))
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +274,7 @@ def embedder():
 
 def test_hard_negatives_are_near_and_wrong(codex, embedder):
     corpus = some_of(codex, 3, 97)
-    pairs = synthesize(corpus, sources=["cloze"]).pairs[:60]
+    pairs = synthesize(corpus, PairSettings(sources=["cloze"])).pairs[:60]
     mined, report = add_hard_negatives(pairs, Searcher(corpus, embedder), per_pair=3)
     assert report.found[3] >= 50
     pages = {passage.text: passage.page for passage in corpus.passages}

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from dragon_finetune import compare, score_question, tier
 from dragon_finetune.errors import DataError
-from dragon_finetune.evaluation.rubric import Evaluation, QuestionScore, evaluate_results
+from dragon_finetune.evaluation.rubric import QuestionScore
+from dragon_finetune.evaluation.scores import Evaluation, evaluate_results
 
 NEAR = [{"text": "Corvane cut off his grey sleeve", "distance": 0.4}] * 3
 

@@ -12,10 +12,12 @@ from conftest import make_pairs
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
-from dragon_finetune.records import write_json
-from dragon_finetune.training.search import Search
-from dragon_finetune.training.search_report import finish
-from dragon_finetune.training.space import Budget, Space, points_of, require_promise
+from dragon_finetune.files import write_json
+from dragon_finetune.search.budget import Budget
+from dragon_finetune.search.promise import require_promise
+from dragon_finetune.search.report import finish
+from dragon_finetune.search.search import Search
+from dragon_finetune.search.space import Space, points_of
 
 SPACE = Space(learning_rate=(1e-4, 1e-3), epochs=(1, 2), warmup=(0.1,))
 SHARED = {"batch_size": 8, "device": "cpu", "save_steps": 5, "validations_per_epoch": 2, "validation_share": 0.2}
@@ -133,7 +135,7 @@ def test_the_gate(tmp_path):
         require_promise(None, gate=2.5)
 
 
-COMMAND = "from dragon_finetune.cli import main; main()"
+COMMAND = "from dragon_finetune.cli.app import main; main()"
 
 
 def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, grid):

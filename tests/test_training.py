@@ -19,12 +19,15 @@ from dragon_finetune import FinalStatsCallback, FineTunedEmbedder, FineTuner, Tr
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
 from dragon_finetune.evaluation.metrics import ndcg_at_10
-from dragon_finetune.records import Pair, as_pair
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import Pair, as_pair, read_pairs
 from dragon_finetune.training.blend import blended, keep_the_best, snapshot
-from dragon_finetune.training.pairs import clean_pairs, read_pairs, split_pairs, to_datasets
+from dragon_finetune.training.cleaning import clean_pairs
+from dragon_finetune.training.datasets import to_datasets
+from dragon_finetune.training.judgement import halves, paired_p
 from dragon_finetune.training.sorting import sorted_slices
-from dragon_finetune.training.validation import Validation, halves, paired_p
+from dragon_finetune.training.splitting import split_pairs
+from dragon_finetune.training.validation import Validation
 
 PAIRS = make_pairs(40)
 
@@ -226,7 +229,7 @@ def test_adapters_are_merged_and_the_folder_is_a_plain_one(tiny, tmp_path):
 
 @pytest.mark.parametrize("batch_size", [4, 64])
 def test_what_the_base_takes_for_right_is_no_negative(tiny, tmp_path, batch_size):
-    from dragon_finetune.training.fitting import make_loss
+    from dragon_finetune.training.losses import make_loss
 
     model = load_model(ModelFolder.open(tiny), device="cpu").eval()
     texts = [["who lit the lamp", "who lit the lamp"], ["Iron Jorun lit it", "Iron Jorun lit it too"]]
@@ -343,7 +346,7 @@ def test_what_is_trained_on_is_token_for_token_what_is_embedded(family, tiny_mod
         assert sorted(seen[f"{column}_input_ids"].tolist()) == sorted(ids)
 
 
-TRAIN = "import sys; from dragon_finetune.cli import main; sys.argv[0] = 'dragon-finetune'; main()"
+TRAIN = "import sys; from dragon_finetune.cli.app import main; sys.argv[0] = 'dragon-finetune'; main()"
 
 
 KILLS = int(os.environ.get("KILLS", "1"))
@@ -552,7 +555,7 @@ def test_matryoshka_dims_beyond_the_model_are_refused(tiny, tmp_path):
 def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     file = write_jsonl("pairs.jsonl", make_pairs(80))
     entry = tmp_path / "entry.py"
-    entry.write_text("from dragon_finetune.cli import main\nmain()\n", encoding="utf-8")
+    entry.write_text("from dragon_finetune.cli.app import main\nmain()\n", encoding="utf-8")
     settings = tmp_path / "settings.yaml"
     settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\n", encoding="utf-8")
     arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]

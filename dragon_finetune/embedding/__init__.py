@@ -1,1 +1,1 @@
-"""Vectors from a model folder: loading, fingerprints, and the embedder that a host calls."""
+"""A model folder and texts in; unit vectors out. Knows of no index."""

@@ -9,8 +9,8 @@ from typing import Any
 import platformdirs
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.records import read_json, write_json
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.files import read_json, write_json
+from dragon_finetune.model_folder import ModelFolder
 
 _HIDDEN = ".dragon_finetune"
 

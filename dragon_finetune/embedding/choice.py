@@ -1,29 +1,32 @@
 """Which engine embeds: the fastest that this machine has and that agrees with fp32 on probe texts."""
 
-import importlib.util
 import platform
 import shutil
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from dragon_finetune.embedding.cache import cache_folder, recall, remember
-from dragon_finetune.embedding.engines import Engine, OpenVinoEngine, TorchEngine, Vectors, convert
+from dragon_finetune.embedding.conversion import convert
+from dragon_finetune.embedding.engine import Engine, Vectors
 from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.hardware import (
+    fast_precisions,
+    has_accelerator,
+    has_nvidia,
+    has_openvino,
+    openvino_version,
+)
+from dragon_finetune.embedding.openvino_engine import OpenVinoEngine
+from dragon_finetune.embedding.probes import fastest_budget, probes
+from dragon_finetune.embedding.torch_engine import TorchEngine
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.model_folder import ModelFolder
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ENGINES = ("auto", "torch", "openvino")
 _MIN_COSINE = 0.999
 _BUDGETS = {"cpu": (512, 1024, 2048, 4096), "accelerator": (8192, 16384, 32768, 65536)}
 _DEFAULT_BUDGET = {"cpu": 1024, "accelerator": 16384}
-_PROBES = [
-    "Who keeps the ledger?",
-    "The tide went out on the ninth of March, and nobody in the town had been told.",
-    "“Where,” she asked, “is the bell?” — «Où est la cloche?» — 3.50 marks, e.g. No. 5.",
-    "A general embedding model has never seen the word Tarrowin, nor skeining, nor ulm; it makes do with pieces.",
-]
 
 
 class EngineChoice:
@@ -45,13 +48,13 @@ class EngineChoice:
     ) -> None:
         if engine == "openvino" and (precision == "fp16" or (device or "cpu") != "cpu"):
             raise SettingsError(f"OpenVINO runs here on the CPU in fp32 or bf16, not in {precision} on {device}.")
-        if engine == "openvino" and not _has_openvino():
+        if engine == "openvino" and not has_openvino():
             raise SettingsError('engine is openvino: pip install "dragon-finetune[openvino]".')
         self._folder, self._load_model = folder, load
         self._engine, self._precision, self._device = engine, precision, device
         self._cache = cache_folder(folder, fingerprint(folder))
         self._key = "|".join(
-            (engine, precision, device or "auto", platform.machine(), _openvino_version(), str(_has_nvidia()))
+            (engine, precision, device or "auto", platform.machine(), openvino_version(), str(has_nvidia()))
         )
 
     def open(self) -> Engine:
@@ -73,7 +76,7 @@ class EngineChoice:
         key = f"budget {engine.name} {self._key}"
         known = recall(self._cache, key)
         if not known:
-            known = _fastest_budget(engine, _BUDGETS[self._kind(engine)], self._folder.limit)
+            known = fastest_budget(engine, _BUDGETS[self._kind(engine)], self._folder.limit)
             remember(self._cache, key, known)
         return int(known)
 
@@ -114,9 +117,9 @@ class EngineChoice:
         """Return engine names, the fastest first; the last needs no check."""
         if self._precision != "auto" and self._engine != "auto":
             return [f"{self._engine}-{self._precision}"]
-        on_cpu = (self._device or "cpu") == "cpu" and not (self._device is None and _has_accelerator())
-        precisions = [self._precision] if self._precision != "auto" else _fast_precisions(on_cpu)
-        openvino = on_cpu and self._engine != "torch" and _has_openvino()
+        on_cpu = (self._device or "cpu") == "cpu" and not (self._device is None and has_accelerator())
+        precisions = [self._precision] if self._precision != "auto" else fast_precisions(on_cpu)
+        openvino = on_cpu and self._engine != "torch" and has_openvino()
         names = [f"openvino-{precision}" for precision in precisions if openvino and precision != "fp16"]
         if self._engine == "openvino":
             return names
@@ -135,65 +138,3 @@ class EngineChoice:
                 shutil.rmtree(target)
         convert(self._load_model(), target)  # type: ignore[arg-type]
         return OpenVinoEngine(target, precision).open()
-
-
-def probes() -> list[str]:
-    """Return the 32 texts on which an engine must agree with fp32: short and long, plain and odd."""
-    return [" ".join(_PROBES[(row + step) % len(_PROBES)] for step in range(1 + row // 4)) for row in range(32)]
-
-
-def _fast_precisions(on_cpu: bool) -> list[str]:
-    if on_cpu:
-        return ["bf16", "fp32"] if _cpu_has_bf16() else ["fp32"]
-    import torch
-
-    if torch.cuda.is_available():
-        return ["bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16", "fp32"]
-    return ["fp32"]
-
-
-def _fastest_budget(engine: Engine, budgets: Sequence[int], limit: int | None) -> int:
-    tokens = min(128, limit or 128)
-    text = "tide " * (tokens - 2)
-    speeds = {}
-    for budget in budgets:
-        batch = [text] * max(1, budget // tokens)
-        engine.embed(batch, "")  # kernels are built at the first sight of a shape
-        started = time.perf_counter()
-        engine.embed(batch, "")
-        speeds[budget] = len(batch) / (time.perf_counter() - started)
-    return max(speeds, key=lambda budget: speeds[budget])
-
-
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None
-
-
-def _openvino_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("openvino")
-    except PackageNotFoundError:
-        return "none"
-
-
-def _has_nvidia() -> bool:
-    return shutil.which("nvidia-smi") is not None
-
-
-def _has_accelerator() -> bool:
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
-
-
-def _cpu_has_bf16() -> bool:
-    if _has_openvino():
-        import openvino
-
-        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    import torch
-
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

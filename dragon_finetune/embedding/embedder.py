@@ -3,39 +3,31 @@
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
-from dragon_finetune.embedding.choice import ENGINES, PRECISIONS, EngineChoice
-from dragon_finetune.embedding.engines import Engine, Vectors, embed_sorted
+from dragon_finetune.embedding.choice import EngineChoice
+from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
 from dragon_finetune.embedding.fingerprint import fingerprint
-from dragon_finetune.embedding.freshness import warn_if_stale
-from dragon_finetune.errors import DataError, ModelError, SettingsError, TokenLimitError
-from dragon_finetune.records import check_text
-from dragon_finetune.settings import OnOverflow, suggest
+from dragon_finetune.embedding.options import EmbedderOptions
+from dragon_finetune.embedding.roles import role_of_prefix
+from dragon_finetune.embedding.unit import pooled, require_sound, unit
+from dragon_finetune.errors import DataError, TokenLimitError
+from dragon_finetune.model_folder import ModelFolder, Role
+from dragon_finetune.settings import OnOverflow
+from dragon_finetune.text import check_text
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.chunking import TokenChunker
 from dragon_finetune.tokens.counting import TokenCounter
-from dragon_finetune.tokens.folder import ModelFolder, Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# What hosts pass as `prefix`, without colon or space, and the role it stands for.
-_PREFIX_ROLES: dict[str, Role | None] = {
-    "": None,
-    "search_query": "query",
-    "query": "query",
-    "search_document": "document",
-    "document": "document",
-    "passage": "document",
-}
 _OFFENDERS_SHOWN = 5
 _WORTH_MEASURING = 50_000  # tokens in one call, below which the measurement of the budget would not pay
 
@@ -60,12 +52,11 @@ class FineTunedEmbedder:
         truncate_dim: keep only the first dimensions of each vector (Matryoshka), then normalise again.
         trust_remote_code: run the model author's code; only with a pinned `revision`.
         revision: the hub revision.
-        store: where the host's Chroma lies on disk. Then the first query of this embedder warns (StaleIndexWarning) if
-            the vectors there are not its own; how that is found out: `embedding.freshness`.
-        collections: the collections of `store` that matter; empty: all.
         prompts: prompts by role ("query", "document") that replace the folder's own.
         engine: "torch", "openvino" (CPU only), or "auto".
         budget: tokens per padded batch; default: what a short measurement finds fastest, remembered per machine.
+        first_query_check: called once with this embedder, before its first query: a host's check of its index
+            (`index.freshness`).
     """
 
     def __init__(
@@ -78,66 +69,60 @@ class FineTunedEmbedder:
         truncate_dim: int | None = None,
         trust_remote_code: bool = False,
         revision: str | None = None,
-        store: str | None = None,
-        collections: Sequence[str] = (),
-        prompts: dict[str, str] | None = None,
+        prompts: Mapping[str, str] | None = None,
         engine: str = "auto",
         budget: int | None = None,
+        first_query_check: "Callable[[FineTunedEmbedder], None] | None" = None,
     ) -> None:
-        for name, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
-            if value not in known:
-                raise SettingsError(f"{name} is {value!r}. {suggest(value, known)}")
-        if on_overflow not in ("error", "split", "truncate"):
-            raise SettingsError(
-                f"on_overflow is {on_overflow!r}. {suggest(on_overflow, ('error', 'split', 'truncate'))}"
-            )
         self.model_path = str(model_path)
-        self.on_overflow = on_overflow
-        self.truncate_dim = truncate_dim
-        self.store, self.collections = store, tuple(collections)
-        self._device, self._trust, self._revision, self._prompts = device, trust_remote_code, revision, prompts
-        self._engine_name, self._precision, self._budget = engine, precision, budget
-        self.options: dict[str, Any] = {
-            "precision": precision,
-            "on_overflow": on_overflow,
-            "device": device,
-            "truncate_dim": truncate_dim,
-            "trust_remote_code": trust_remote_code,
-            "revision": revision,
-            "prompts": prompts,
-            "engine": engine,
-            "budget": budget,
-        }
+        self.options = EmbedderOptions(
+            precision=precision,
+            on_overflow=on_overflow,
+            device=device,
+            truncate_dim=truncate_dim,
+            trust_remote_code=trust_remote_code,
+            revision=revision,
+            prompts=prompts,
+            engine=engine,
+            budget=budget,
+        )
+        self._first_query_check = first_query_check
         self._engine: Engine | None = None
         self._opening = threading.Lock()
-        self._checked = False
         self._counters: dict[Role | None, TokenCounter] = {}
+
+    def like(self, model_path: str | Path | None = None, **changes: Any) -> "FineTunedEmbedder":
+        """Return an embedder with these options but for `changes`, of this model or of another; it checks no store."""
+        return FineTunedEmbedder(model_path or self.model_path, **{**self.options.to_dict(), **changes})
 
     @cached_property
     def folder(self) -> ModelFolder:
         """The model folder: prompts, limit, path. Raises ModelError if it is missing or incomplete."""
-        return ModelFolder.open(self.model_path, revision=self._revision, prompts=self._prompts)
+        return ModelFolder.open(self.model_path, revision=self.options.revision, prompts=self.options.prompts)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of everything that changes a vector (see `embedding.model.fingerprint`)."""
-        return fingerprint(self.folder, truncate_dim=self.truncate_dim)
+        """Hash of everything that changes a vector (see `embedding.fingerprint`)."""
+        return fingerprint(self.folder, truncate_dim=self.options.truncate_dim)
 
     @cached_property
     def model(self) -> "SentenceTransformer":
         """The loaded model, shared by all embedders of this process on the same folder."""
         from dragon_finetune.embedding.model import cached_model  # imports torch, which takes seconds
 
-        return cached_model(self.folder, device=self._device, trust_remote_code=self._trust, revision=self._revision)
+        given = self.options
+        return cached_model(
+            self.folder, device=given.device, trust_remote_code=given.trust_remote_code, revision=given.revision
+        )
 
     @cached_property
     def _choice(self) -> EngineChoice:
         return EngineChoice(
             self.folder,
             lambda: self.model,
-            engine=self._engine_name,
-            precision=self._precision,
-            device=self._device,
+            engine=self.options.engine,
+            precision=self.options.precision,
+            device=self.options.device,
         )
 
     @property
@@ -152,7 +137,7 @@ class FineTunedEmbedder:
     def dimension(self) -> int:
         """Length of the vectors."""
         full = self.engine.dimension
-        return min(full, self.truncate_dim or full)
+        return min(full, self.options.truncate_dim or full)
 
     def embed_chunks(
         self,
@@ -179,10 +164,11 @@ class FineTunedEmbedder:
             TokenLimitError: texts exceed the limit and on_overflow is "error"; nothing is embedded.
             SettingsError: an unknown prefix.
         """
-        if self._role(prefix) == "query":
-            self._check_store()
+        role = role_of_prefix(prefix, self.folder.prompts)
+        if role == "query":
+            self._check_before_first_query()
         started = time.perf_counter()
-        vectors, tokens = self._embed(texts, self._role(prefix), _Options(batch_size, show_progress))
+        vectors, tokens = self._embed(texts, role, _Options(batch_size, show_progress))
         elapsed = timedelta(seconds=max(time.perf_counter() - started, 1e-6))
         mean = sum(tokens) / len(tokens) if tokens else 0.0
         return vectors.tolist(), mean, max(tokens, default=0), elapsed
@@ -193,7 +179,7 @@ class FineTunedEmbedder:
 
     def embed_query(self, text: str) -> list[float]:
         """Return the unit vector of one query. Raises as `embed_chunks` does."""
-        self._check_store()
+        self._check_before_first_query()
         return self.encode([text], role="query")[0].tolist()  # type: ignore[no-any-return]
 
     def encode(
@@ -220,21 +206,10 @@ class FineTunedEmbedder:
             warnings.warn(f"the embedder does not work: {error}", stacklevel=2)
             return False
 
-    def _check_store(self) -> None:
-        if self.store and not self._checked:
-            self._checked = True
-            warn_if_stale(self.folder, self.fingerprint, self.options, self.store, self.collections)
-
-    def _role(self, prefix: str | None) -> Role | None:
-        if prefix is None:
-            return "document"
-        name = prefix.strip().rstrip(":").strip()
-        if name in _PREFIX_ROLES:
-            return _PREFIX_ROLES[name]
-        for role in ("query", "document"):
-            if prefix.strip() == self.folder.prompts.of(role).strip():
-                return role
-        raise SettingsError(f"prefix is {prefix!r}. {suggest(name, _PREFIX_ROLES)} The prompt comes from the model.")
+    def _check_before_first_query(self) -> None:
+        check, self._first_query_check = self._first_query_check, None
+        if check is not None:
+            check(self)
 
     def _embed(self, texts: Sequence[str], role: Role | None, options: _Options) -> tuple[Vectors, list[int]]:
         if isinstance(texts, str):
@@ -243,16 +218,16 @@ class FineTunedEmbedder:
         tokens = list(self._counter(role).counts(texts))
         limit = self.folder.limit
         over = [index for index, count in enumerate(tokens) if limit is not None and count > limit]
-        if over and self.on_overflow == "error":
+        if over and self.options.on_overflow == "error":
             raise self._too_long(texts, tokens, over)
-        if over and self.on_overflow == "truncate":
+        if over and self.options.on_overflow == "truncate":
             lost = sum(tokens[index] - (limit or 0) for index in over)
             warnings.warn(f"{len(over)} of {len(texts)} texts cut to {limit} tokens; {lost} tokens lost.", stacklevel=4)
-        if over and self.on_overflow == "split":
+        if over and self.options.on_overflow == "split":
             vectors = self._embed_split(texts, tokens, over, role, options)
         else:
             vectors = self._forward(texts, tokens, role, options)
-        return _sound(vectors, texts), tokens
+        return require_sound(vectors, texts), tokens
 
     def _counter(self, role: Role | None) -> TokenCounter:
         if role not in self._counters:
@@ -281,9 +256,7 @@ class FineTunedEmbedder:
             pieces += parts
         lengths = [count for _, count in pieces]
         vectors = self._forward([text for text, _ in pieces], lengths, role, options)
-        pooled = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
-        np.add.at(pooled, owners, vectors * np.asarray(lengths, dtype=np.float32)[:, None])
-        return _unit(pooled)
+        return pooled(vectors, owners, lengths, len(texts))
 
     def _forward(self, texts: Sequence[str], tokens: Sequence[int], role: Role | None, options: _Options) -> Vectors:
         """Return unit vectors of texts within the limit (or to be cut to it), in order."""
@@ -293,29 +266,10 @@ class FineTunedEmbedder:
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
         with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
             vectors = embed_sorted(engine, texts, lengths, self.folder.prompts.of(role), batcher, bar)
-        return _unit(vectors[:, : self.truncate_dim]) if self.truncate_dim else vectors
+        return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:
-        if self._budget is not None:
-            return self._budget
+        if self.options.budget is not None:
+            return self.options.budget
         worth_it = tokens >= _WORTH_MEASURING
         return self._choice.budget(engine) if worth_it else self._choice.default_budget(engine)
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    # A vector of length zero stays one: the check that follows names its text.
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-    return unit
-
-
-def _sound(vectors: Vectors, texts: Sequence[str]) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1)
-    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
-    if bad.size:
-        index = int(bad[0])
-        raise ModelError(
-            f"{bad.size} vectors are not finite or have no direction; the first is of text {index} "
-            f"({texts[index][:60]!r}, norm {norms[index]}). The model is damaged: train or copy it again."
-        )
-    return vectors

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from dragon_finetune.tokens.folder import CARD, TRAINING_QUERIES, ModelFolder
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.model_place import CARD, TRAINING_QUERIES
 
 # Files of a model folder that no vector depends on.
 _BESIDE_THE_POINT = {

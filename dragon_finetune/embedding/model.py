@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.errors import ModelError
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.model_folder import ModelFolder
 
 _LOADED: dict[tuple[str, ...], SentenceTransformer] = {}
 _LOADING = threading.Lock()

@@ -1,1 +1,1 @@
-"""Did it truly help? The host's rubric, its tiers, and paired comparisons."""
+"""Retrieval runs in; scores, what leaked, whether a difference is more than chance, and a verdict out."""

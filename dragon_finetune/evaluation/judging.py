@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.evaluation.comparison import Comparison, compare, correct_for_looking
-from dragon_finetune.evaluation.distances import Calibration, calibrate
-from dragon_finetune.evaluation.report import Attachments, markdown, write_html
-from dragon_finetune.evaluation.runs import Corpus, Run, load_run, look_for_leaks, training_card, training_pairs
-from dragon_finetune.records import write_text
+from dragon_finetune.evaluation.calibration import Calibration, calibrate
+from dragon_finetune.evaluation.comparing import compare, correct_for_looking
+from dragon_finetune.evaluation.comparison import Comparison
+from dragon_finetune.evaluation.markdown import markdown
+from dragon_finetune.evaluation.report import Attachments, write_html
+from dragon_finetune.evaluation.runs import Corpus, Run, load_run
+from dragon_finetune.evaluation.training_record import look_for_leaks, training_card, training_pairs
+from dragon_finetune.files import write_text
 
 _RANGES = (32, 64, 128, 256, 512, 1024, 2048, 8192)
 

@@ -1,29 +1,13 @@
-"""Ranking metrics of one question, and which chunks are relevant to it."""
+"""Ranking metrics of one question."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 RECALL_AT = (1, 3, 5, 10)
-RELEVANT_FROM = 0.5
-"""Share of a question's expected topics that a chunk must hold to count as relevant, where nobody has judged chunks."""
-
-
-class Passage(Protocol):
-    """A chunk of the corpus."""
-
-    @property
-    def id(self) -> str:
-        """Its id in the chunk file."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """Its text."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +40,7 @@ def rank(retrieved: Sequence[Hashable], relevant: Collection[Hashable]) -> Ranki
     return Ranking(
         recall={k: float(hits[:k].sum() / len(relevant)) for k in RECALL_AT},
         mrr=float(1 / ranks[0]) if len(ranks) else 0.0,
-        ndcg=float((1 / np.log2(ranks + 1)).sum() / _ideal(best)),
+        ndcg=float((1 / np.log2(ranks + 1)).sum() / ideal(best)),
         average_precision=float((np.arange(1, len(ranks) + 1) / ranks).sum() / best),
         relevant=len(relevant),
     )
@@ -71,52 +55,11 @@ def ndcg_at_10(scores: npt.NDArray[Any], right: Sequence[int]) -> float:
     """
     top = np.argsort(-scores, kind="stable")[:10]
     gains = np.isin(top, right) / np.log2(np.arange(2, len(top) + 2))
-    return float(gains.sum() / _ideal(min(len(right), 10)))
+    return float(gains.sum() / ideal(min(len(right), 10)))
 
 
-def _ideal(count: int) -> float:
+def ideal(count: int) -> float:
     return float((1 / np.log2(np.arange(2, count + 2))).sum())
-
-
-class Relevance:
-    """Which chunks of a corpus are relevant to a question; what was found out is kept.
-
-    Relevant are the chunks of the question's `relevant_chunk_ids`, where somebody judged; else those that hold at least
-    half of its expected topics, as substrings without case, which is how the host's rubric compares.
-
-    Args:
-        corpus: all chunks (anything with `id` and `text`).
-    """
-
-    def __init__(self, corpus: Sequence[Passage]) -> None:
-        self._places: dict[str, int] = {}
-        for place, chunk in enumerate(corpus):
-            self._places.setdefault(chunk.text, place)
-        self._ids = {chunk.id: self._places[chunk.text] for chunk in corpus}
-        self._lowered = [text.lower() for text in self._places]
-        self._distinct = list(self._places.values())
-        self._known: dict[tuple[str, ...], frozenset[int]] = {}
-
-    def place(self, text: str) -> int:
-        """Return the place of a text in the corpus, -1 if it is not there."""
-        return self._places.get(text, -1)
-
-    def of(self, question: Mapping[str, Any]) -> frozenset[int]:
-        """Return the places of the relevant chunks; of equal texts the first."""
-        judged = question.get("relevant_chunk_ids")
-        if judged is not None:
-            return frozenset(self._ids[str(each)] for each in judged if str(each) in self._ids)
-        topics = tuple(str(topic).lower() for topic in question["expected_topics"])
-        if topics not in self._known:
-            self._known[topics] = self._holding(topics)
-        return self._known[topics]
-
-    def _holding(self, topics: tuple[str, ...]) -> frozenset[int]:
-        found = np.zeros(len(self._lowered), dtype=np.int64)
-        for topic in topics:
-            found += np.fromiter((topic in text for text in self._lowered), dtype=bool, count=len(self._lowered))
-        rows = np.flatnonzero(found >= RELEVANT_FROM * len(topics))
-        return frozenset(self._distinct[row] for row in rows.tolist())
 
 
 def mean_metrics(rankings: Collection[Ranking]) -> dict[str, float]:
@@ -128,19 +71,3 @@ def mean_metrics(rankings: Collection[Ranking]) -> dict[str, float]:
     values["nDCG@10"] = [ranking.ndcg for ranking in rankings]
     values["MAP@10"] = [ranking.average_precision for ranking in rankings]
     return {name: float(np.mean(each)) for name, each in values.items()}
-
-
-def rank_results(results: Sequence[Mapping[str, Any]], relevance: Relevance) -> dict[Any, Ranking | None]:
-    """Return question id -> the metrics of its retrieved chunks, None where the corpus holds nothing relevant.
-
-    A retrieved chunk is known by its text; one that the corpus lacks is irrelevant.
-
-    Args:
-        results: questions with their `retrieved_chunks`, nearest first.
-        relevance: of the corpus.
-    """
-    found: dict[Any, Ranking | None] = {}
-    for result in results:
-        retrieved = [relevance.place(str(chunk["text"])) for chunk in result["retrieved_chunks"]]
-        found[result["question_id"]] = rank(list(dict.fromkeys(retrieved)), relevance.of(result))
-    return found

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError
-from dragon_finetune.records import read_json
-from dragon_finetune.settings import suggest
+from dragon_finetune.errors import DataError, suggest
+from dragon_finetune.files import read_json
 
 DIFFICULTIES = ("easy", "medium", "hard")
 

@@ -1,24 +1,25 @@
-"""The report: a comparison as one self-contained page, or as markdown."""
+"""The report: a comparison as one self-contained page."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dragon_finetune.evaluation import charts
+from dragon_finetune.evaluation import charts, curves
+from dragon_finetune.evaluation.calibration import Calibration
 from dragon_finetune.evaluation.comparison import Comparison
-from dragon_finetune.evaluation.distances import Calibration, all_distances
-from dragon_finetune.evaluation.rubric import HOST_THRESHOLDS, Evaluation
-from dragon_finetune.evaluation.statistics import PairedTest
-from dragon_finetune.records import write_text
+from dragon_finetune.evaluation.distances import all_distances
+from dragon_finetune.evaluation.markdown import rows_of
+from dragon_finetune.evaluation.marking import marked
+from dragon_finetune.evaluation.rubric import HOST_THRESHOLDS
+from dragon_finetune.evaluation.scores import Evaluation
+from dragon_finetune.files import write_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 _SHOWN = 10
 _CHUNKS_SHOWN = 5
-_CHARS_SHOWN = 600
 
 
 @dataclass(frozen=True)
@@ -52,87 +53,57 @@ def write_html(
         attachments: what else to show.
     """
     from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
 
     attachments = attachments or Attachments()
     environment = Environment(
         loader=PackageLoader("dragon_finetune.evaluation"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    ids = list(base.scores)
-    changes = {each: tuned.scores[each].score - base.scores[each].score for each in ids}
-    ordered = sorted((each for each in ids if each in base.questions), key=lambda each: changes[each])
-    distances = all_distances(base), all_distances(tuned)
     page = environment.get_template("report.html").render(
         title="Base and tuned model compared",
         c=comparison,
         verdict=comparison.verdict,
-        scale=Markup(charts.tier_scale(comparison.base, comparison.tuned)) if not comparison.leaks else "",
-        rows=_rows(comparison),
-        groups=[(key, Markup(charts.intervals(groups))) for key, groups in comparison.groups.items()],
-        slope_chart=Markup(
-            charts.slopes([base.scores[each].score for each in ids], [tuned.scores[each].score for each in ids])
-        ),
-        improved=[_question(each, base, tuned) for each in ordered[::-1][:_SHOWN] if changes[each] > 0],
-        harmed=[_question(each, base, tuned) for each in ordered[:_SHOWN] if changes[each] < 0],
-        distance_chart=Markup(charts.two_histograms(*distances, marks=(HOST_THRESHOLDS.top_far, HOST_THRESHOLDS.far)))
-        if all(map(len, distances))
-        else "",
+        rows=rows_of(comparison),
         taken=(base.coverage_only - base.mean, tuned.coverage_only - tuned.mean),
         far=HOST_THRESHOLDS.far,
         top_far=HOST_THRESHOLDS.top_far,
         calibration=attachments.calibration,
         leaks=comparison.leaks,
-        token_chart=Markup(charts.bars(attachments.tokens)) if attachments.tokens else "",
         curves=_curves(attachments.training),
         extra=[],
+        **_charts(comparison, base, tuned, attachments),
+        **_changed(base, tuned),
     )
     write_text(path, page)
 
 
-def markdown(comparison: Comparison) -> str:
-    """Return the comparison as markdown, for a pull request."""
-    lines = [comparison.verdict.sentence, "", "| | base | tuned | difference | 95% interval | p |"]
-    lines.append("|---|---:|---:|---:|---:|---:|")
-    lines += [
-        f"| {row['name']} | {row['base']} | {row['tuned']} | {row['difference']} | {row['interval']} | {row['p']} |"
-        for row in _rows(comparison)
-    ]
-    for key, groups in comparison.groups.items():
-        lines += [
-            "",
-            f"| {key} | base | tuned | difference | 95% interval | questions |",
-            "|---|---:|---:|---:|---:|---:|",
-        ]
-        lines += [
-            f"| {name} | {group.base:.2f} | {group.tuned:.2f} | {group.test.difference:+.2f} | "
-            f"{group.test.low:+.2f} to {group.test.high:+.2f} | {group.test.questions} |"
-            for name, group in groups.items()
-        ]
-    if comparison.leaks is not None:
-        lines += ["", str(comparison.leaks).split("\n", 1)[0]]
-    return "\n".join(lines) + "\n"
+def _charts(comparison: Comparison, base: Evaluation, tuned: Evaluation, attachments: Attachments) -> dict[str, Any]:
+    """Return the charts by their name in the page; "" where there is nothing to draw."""
+    from markupsafe import Markup
+
+    scores = ([score.score for score in run.scores.values()] for run in (base, _in_order_of(base, tuned)))
+    distances = all_distances(base), all_distances(tuned)
+    marks = (HOST_THRESHOLDS.top_far, HOST_THRESHOLDS.far)
+    return {
+        "scale": Markup(charts.tier_scale(comparison.base, comparison.tuned)) if not comparison.leaks else "",
+        "groups": [(key, Markup(charts.intervals(groups))) for key, groups in comparison.groups.items()],
+        "slope_chart": Markup(charts.slopes(*scores)),
+        "distance_chart": Markup(charts.two_histograms(*distances, marks=marks)) if all(map(len, distances)) else "",
+        "token_chart": Markup(charts.bars(attachments.tokens)) if attachments.tokens else "",
+    }
 
 
-def _rows(comparison: Comparison) -> list[dict[str, str]]:
-    def row(name: str, base: float | None, tuned: float | None, test: PairedTest, digits: int) -> dict[str, str]:
-        return {
-            "name": name,
-            "base": "" if base is None else f"{base:.{digits}f}",
-            "tuned": "" if tuned is None else f"{tuned:.{digits}f}",
-            "difference": f"{test.difference:+.{digits}f}",
-            "interval": f"{test.low:+.{digits}f} to {test.high:+.{digits}f}",
-            "p": f"{test.p:.4f}",
-        }
+def _in_order_of(base: Evaluation, tuned: Evaluation) -> Evaluation:
+    return replace(tuned, scores={each: tuned.scores[each] for each in base.scores})
 
-    rows = [
-        row("score", comparison.base, comparison.tuned, comparison.score, 2),
-        row("of that, topic coverage", None, None, comparison.coverage, 2),
-        row("share of topics found", None, None, comparison.topics, 3),
-    ]
-    rows += [row(name, base, tuned, test, 4) for name, (base, tuned, test) in comparison.metrics.items()]
-    if comparison.clean and comparison.clean_means:
-        rows.append(row("score of what did not leak", *comparison.clean_means, comparison.clean, 2))
-    return rows
+
+def _changed(base: Evaluation, tuned: Evaluation) -> dict[str, Any]:
+    """Return the questions whose score rose or fell the most."""
+    changes = {each: tuned.scores[each].score - score.score for each, score in base.scores.items()}
+    ordered = sorted((each for each in base.scores if each in base.questions), key=lambda each: changes[each])
+    return {
+        "improved": [_question(each, base, tuned) for each in ordered[::-1][:_SHOWN] if changes[each] > 0],
+        "harmed": [_question(each, base, tuned) for each in ordered[:_SHOWN] if changes[each] < 0],
+    }
 
 
 def _question(identity: Any, base: Evaluation, tuned: Evaluation) -> dict[str, Any]:
@@ -158,22 +129,7 @@ def _question(identity: Any, base: Evaluation, tuned: Evaluation) -> dict[str, A
 
 def _chunk(chunk: Mapping[str, Any], topics: Sequence[str]) -> dict[str, Any]:
     source = chunk.get("source_file") or chunk.get("source") or ""
-    return {"text": _marked(str(chunk["text"]), topics), "distance": chunk["distance"], "source": source}
-
-
-def _marked(text: str, topics: Sequence[str]) -> "Markup":
-    """Return the text around its first topic, escaped, with every topic marked."""
-    from markupsafe import Markup, escape
-
-    pattern = re.compile("|".join(re.escape(topic) for topic in sorted(topics, key=len, reverse=True)), re.IGNORECASE)
-    first = pattern.search(text)
-    start = max(0, (first.start() if first else 0) - _CHARS_SHOWN // 3)
-    shown = text[start : start + _CHARS_SHOWN]
-    html, last = Markup("… " if start else ""), 0
-    for match in pattern.finditer(shown):
-        html += escape(shown[last : match.start()]) + Markup("<mark>{}</mark>").format(match[0])
-        last = match.end()
-    return html + escape(shown[last:]) + (" …" if start + _CHARS_SHOWN < len(text) else "")
+    return {"text": marked(str(chunk["text"]), topics), "distance": chunk["distance"], "source": source}
 
 
 def _curves(card: Mapping[str, Any]) -> list["Markup"]:
@@ -184,8 +140,8 @@ def _curves(card: Mapping[str, Any]) -> list["Markup"]:
     if result.get("curve"):
         points = {int(step): value for step, value in result["curve"].items()}
         base = result.get("validation", {}).get("base")
-        drawn.append(Markup(charts.curve(points, base, "held-back nDCG@10 by step")))
+        drawn.append(Markup(curves.curve(points, base, "held-back nDCG@10 by step")))
     losses = {entry["step"]: entry["loss"] for entry in result.get("log_history", ()) if "loss" in entry}
     if losses:
-        drawn.append(Markup(charts.curve(losses, None, "training loss by step")))
+        drawn.append(Markup(curves.curve(losses, None, "training loss by step")))
     return drawn

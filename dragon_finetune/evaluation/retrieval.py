@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from dragon_finetune.embedding.bulk import ChunkRef, VectorStore, embed_files, read_chunks
+from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.index.bulk import embed_files
+from dragon_finetune.index.shards import VectorStore
 
 TOP_K = 10  # as many as the host looks at
 

@@ -1,19 +1,16 @@
 """A run to score: a host's answers file, or a model whose retrieval we run ourselves."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dragon_finetune.embedding.bulk import ChunkRef, read_chunks
+from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.errors import SettingsError
-from dragon_finetune.evaluation.leaks import LeakReport, find_leaks, read_training_queries
-from dragon_finetune.evaluation.metrics import Ranking, Relevance, rank_results
+from dragon_finetune.evaluation.metrics import Ranking
 from dragon_finetune.evaluation.questions import load_questions, load_results
-from dragon_finetune.evaluation.rubric import Evaluation, evaluate_results
-from dragon_finetune.records import Pair, as_pair, read_json, read_jsonl
-from dragon_finetune.tokens.folder import CARD, EMBEDDED
+from dragon_finetune.evaluation.relevance import Relevance, rank_results
+from dragon_finetune.evaluation.scores import Evaluation, evaluate_results
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
@@ -93,44 +90,3 @@ def _embedder(model: str) -> "FineTunedEmbedder":
 
     # Split, so that long chunks are read to their end, by the base and the tuned model alike.
     return FineTunedEmbedder(model, on_overflow="split")
-
-
-def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:
-    """Return what was trained on: the pairs file if one is given, else what the model's folder tells, else None.
-
-    Raises:
-        DataError: a bad pair; names file and line.
-    """
-    if pairs is not None:
-        return [as_pair(record, f"{pairs}, line {number}") for number, record in read_jsonl(pairs)]
-    return read_training_queries(model) if model else None
-
-
-def look_for_leaks(run: Run, pairs: Sequence[Pair] | None, judge: str | None = EMBEDDED) -> LeakReport | None:
-    """Return the leaks between a run's questions and training pairs; None if no pairs are known.
-
-    Args:
-        run: whose questions.
-        pairs: of the training.
-        judge: the model that finds rewordings; where it is not installed, only words are compared.
-    """
-    from dragon_finetune.embedding.embedder import FineTunedEmbedder
-    from dragon_finetune.errors import ModelError
-
-    if pairs is None:
-        return None
-    embedder = None
-    if judge is not None:
-        try:
-            embedder = FineTunedEmbedder(judge, on_overflow="truncate")
-            embedder.folder  # noqa: B018 (opens it)
-        except ModelError:
-            embedder = None
-    return find_leaks(run.results, pairs, embedder)
-
-
-def training_card(model: str | None) -> dict[str, Any]:
-    """Return the card of a model that we trained, {} of any other."""
-    file = Path(model) / CARD if model else None
-    card: dict[str, Any] = read_json(file) if file and file.is_file() else {}
-    return card

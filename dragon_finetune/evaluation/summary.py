@@ -10,8 +10,8 @@ from dragon_finetune.evaluation.distances import all_distances, quantiles
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.metrics import mean_metrics
 from dragon_finetune.evaluation.quality import QualityScore, score_quality
-from dragon_finetune.evaluation.rubric import Evaluation
 from dragon_finetune.evaluation.runs import Run
+from dragon_finetune.evaluation.scores import Evaluation
 
 BASELINE = 1.40
 """The mean score that Dragon's Codex had before (HOST_CONTRACT 8): the level of random vectors."""

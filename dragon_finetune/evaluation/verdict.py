@@ -1,12 +1,32 @@
 """The verdict: one sentence to act on, and an exit code for scripts."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from dragon_finetune.evaluation.rubric import tier
+from dragon_finetune.evaluation.leaks import LeakReport
+from dragon_finetune.evaluation.statistics import PairedTest
+from dragon_finetune.evaluation.tiers import tier
 
-if TYPE_CHECKING:
-    from dragon_finetune.evaluation.comparison import Comparison
+
+class Compared(Protocol):
+    """What a verdict is reached from; `comparison.Comparison` has it and says what each part is."""
+
+    @property
+    def base(self) -> float: ...
+    @property
+    def tuned(self) -> float: ...
+    @property
+    def score(self) -> PairedTest: ...
+    @property
+    def coverage(self) -> PairedTest: ...
+    @property
+    def leaks(self) -> LeakReport | None: ...
+    @property
+    def clean(self) -> PairedTest | None: ...
+    @property
+    def clean_means(self) -> tuple[float, float] | None: ...
+    @property
+    def p(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -39,15 +59,15 @@ class Verdict:
         return self.sentence
 
 
-def reach(comparison: "Comparison") -> Verdict:
+def reach(comparison: Compared) -> Verdict:
     """Return the verdict of a comparison."""
     if comparison.leaks:
         return _contaminated(comparison)
     outcome = _outcome(comparison)
     mark = tier(comparison.tuned)
     figures = (
-        f"{comparison.base:.2f} to {comparison.tuned:.2f}: {comparison.difference:+.2f}, 95% interval "
-        f"{comparison.low:+.2f} to {comparison.high:+.2f}, p {comparison.p:.4f}"
+        f"{comparison.base:.2f} to {comparison.tuned:.2f}: {comparison.score.difference:+.2f}, 95% interval "
+        f"{comparison.score.low:+.2f} to {comparison.score.high:+.2f}, p {comparison.p:.4f}"
     )
     checked = comparison.leaks is not None
     parts = [f"{mark.name}, {_IN_WORDS[outcome]} ({figures}).", _next_step(comparison, outcome, mark.advice)]
@@ -63,15 +83,15 @@ _IN_WORDS = {
 }
 
 
-def _outcome(comparison: "Comparison") -> str:
-    if comparison.p >= 0.05 or comparison.low <= 0 <= comparison.high:
+def _outcome(comparison: Compared) -> str:
+    if comparison.p >= 0.05 or comparison.score.low <= 0 <= comparison.score.high:
         return "not shown"
-    if comparison.high < 0:
+    if comparison.score.high < 0:
         return "worse"
     return "better" if comparison.coverage.low > 0 else "distances only"
 
 
-def _next_step(comparison: "Comparison", outcome: str, advice: str) -> str:
+def _next_step(comparison: Compared, outcome: str, advice: str) -> str:
     if outcome == "worse":
         return "Keep the base; lower the learning rate or mend the pairs before training again."
     if outcome == "not shown":
@@ -89,7 +109,7 @@ def _next_step(comparison: "Comparison", outcome: str, advice: str) -> str:
     return advice
 
 
-def _contaminated(comparison: "Comparison") -> Verdict:
+def _contaminated(comparison: Compared) -> Verdict:
     assert comparison.leaks
     ids = ", ".join(str(each) for each in list(comparison.leaks.leaks)[:10])
     more = ", ..." if len(comparison.leaks.leaks) > 10 else ""

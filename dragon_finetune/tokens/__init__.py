@@ -1,1 +1,1 @@
-"""Exact token counts, the truncation audit, and chunks that never exceed a token limit."""
+"""Texts and a model's tokenizer in; exact counts, the truncation audit, chunks within a limit, and batches out."""

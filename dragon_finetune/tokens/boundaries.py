@@ -1,11 +1,8 @@
-"""Where a text may be cut, and how good each place is: heading, paragraph, sentence, clause, word, inside a word."""
+"""Where a reader would cut a text: headings, paragraphs, sentences."""
 
 import re
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
-
-import regex
 
 # Only white space that every tokenizer treats as such. BERT deletes the other control characters, which joins the
 # words on both sides, so they are no place to cut.
@@ -16,9 +13,7 @@ _WIDE_ENDS = "。！？｡"  # of scripts that put no space after a sentence
 _MARKED_LINE = r"(?:\#{1,6}\ |={2,})"  # Markdown and wiki headings, which need no blank line around them
 # One character class leads, so that the regex engine skips to it, and no run is scanned twice, so that it stays linear.
 _CUT = re.compile(f"([{_ENDS}{_WIDE_ENDS}\n\u2029][{_ENDS}{_WIDE_ENDS}]*+[{_CLOSERS}]*+)([{SPACE}]*+)")
-_CLAUSE_END = re.compile(rf"[,;:—–،؛、，；：][{_CLOSERS}]*+[{SPACE}]|\n")
 _MARKED = re.compile(_MARKED_LINE)
-_GRAPHEME = regex.compile(r"\X")
 _BLANK = re.compile(f"[{SPACE}]")
 _GAP = re.compile(f"[{SPACE}]+")
 _LEADING = re.compile(f"[{SPACE}]*")
@@ -121,31 +116,3 @@ def _visible_end(text: str, start: int, end: int) -> int:
     while end > start and _BLANK.match(text, end - 1):
         end -= 1
     return end
-
-
-def clauses_and_words(text: str, unit: Unit) -> Iterator[Unit]:
-    """Yield the words of a unit; the cut after a comma, dash or line end is marked as a clause's."""
-    before, start, end, level = unit
-    for gap in _GAP.finditer(text, start, end):
-        yield Unit(before, start, gap.start(), level)
-        before = gap.start()
-        level = Level.CLAUSE if _CLAUSE_END.search(text, max(start, gap.start() - 3), gap.end()) else Level.WORD
-        start = gap.end()
-    yield Unit(before, start, end, level)
-
-
-def graphemes(text: str, unit: Unit, length: int) -> Iterator[Unit]:
-    """Yield pieces of about `length` characters of a word, never cutting between a base and its marks if one fits."""
-    before, start, _, level = unit
-    while start < unit.end:
-        end = min(start + length, unit.end)
-        # UAX 29 by the regex library: emoji sequences, combining marks, Hangul and flags stay together.
-        if end < unit.end and length > 1:
-            last = None
-            for match in _GRAPHEME.finditer(text, start, min(end + 64, unit.end)):
-                if match.end() > end:
-                    break
-                last = match.end()
-            end = last or end
-        yield Unit(before, start, end, level)
-        before, start, level = end, end, Level.INSIDE

@@ -2,33 +2,22 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import SettingsError
-from dragon_finetune.records import check_text, read_jsonl, write_jsonl
-from dragon_finetune.tokens.boundaries import Level, Unit, clauses_and_words, graphemes, sentences
+from dragon_finetune.model_folder import ModelFolder, Role
+from dragon_finetune.text import check_text
+from dragon_finetune.tokens.boundaries import Level, Unit, sentences
+from dragon_finetune.tokens.chunk import Chunk
 from dragon_finetune.tokens.counting import TokenCounter, blocks
-from dragon_finetune.tokens.folder import ModelFolder, Role
 from dragon_finetune.tokens.planning import Planner
+from dragon_finetune.tokens.words import clauses_and_words, graphemes
 
 # Texts are counted together up to this size: all cores busy, memory bounded.
 _BLOCK_TEXTS, _BLOCK_CHARS = 4096, 1 << 20
 # A unit this many times longer in characters than the budget in tokens is divided before it is counted at all.
 _SURELY_TOO_LONG = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a source text: `text == source[start:end]` (characters, half open); `tokens` as the model counts."""
-
-    text: str
-    start: int
-    end: int
-    tokens: int
 
 
 class TokenChunker:
@@ -243,29 +232,6 @@ class TokenChunker:
         middle = min(range(1, len(parts)), key=lambda cut: abs(2 * parts[cut].start - start - end))
         yield start, parts[middle - 1].end
         yield parts[middle].start, end
-
-
-def chunk_file(source: Path | str, target: Path | str, chunker: TokenChunker) -> tuple[int, int]:
-    """Chunk a JSON-lines file into another, streaming; return the number of records read and of chunks written.
-
-    Raises:
-        DataError: a line is no JSON object or has no text; names file and line. The target is left as it was.
-    """
-    read = written = 0
-
-    def records() -> Iterator[dict[str, Any]]:
-        nonlocal read
-        for read, (line, record) in enumerate(read_jsonl(source), start=1):  # noqa: B007
-            check_text(record.get("text"), f"{source}, line {line}")
-            yield record
-
-    def chunks() -> Iterator[dict[str, Any]]:
-        nonlocal written
-        for written, chunk in enumerate(chunker.chunk_records(records()), start=1):  # noqa: B007
-            yield chunk
-
-    write_jsonl(target, tqdm(chunks(), desc="chunk", unit="chunk", disable=None))
-    return read, written
 
 
 def _without_contained(chunks: Iterable[Chunk]) -> list[Chunk]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from dragon_finetune.records import check_text
-from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
+from dragon_finetune.model_folder import ModelFolder, Prompts, Role
+from dragon_finetune.text import check_text
 
 # One call of the Rust tokenizer: enough to use all cores, little enough to stream (a token costs some 150 bytes there).
 _BLOCK_TEXTS, _BLOCK_CHARS = 512, 1 << 20

@@ -1,1 +1,1 @@
-"""Training on SentenceTransformerTrainer: pairs in, a complete model folder out."""
+"""Training pairs in; a complete model folder out."""

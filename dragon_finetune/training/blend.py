@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dragon_finetune.training.validation import Judge, Judgement, halves, paired_p
+from dragon_finetune.training.judgement import Judge, Judgement, halves, paired_p
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

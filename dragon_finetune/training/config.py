@@ -1,12 +1,12 @@
-"""The settings of a training run, validated once, and its result."""
+"""The settings of a training run, validated once."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dragon_finetune.errors import SettingsError
-from dragon_finetune.settings import Precision, explain, suggest
+from dragon_finetune.errors import SettingsError, suggest
+from dragon_finetune.settings import Precision, explain
 
 CACHED_FROM = 64
 """Batch size from which gradients are cached: below it, computing every forward pass twice costs more than it saves."""
@@ -123,72 +123,3 @@ class TrainingConfig(BaseModel):
         """Return the settings that decide the result: two runs that agree in them are the same run."""
         beside_the_point = {"output_dir", "overwrite", "report_to", "save_steps", "save_total_limit", "logging_steps"}
         return self.model_dump(mode="json", exclude=beside_the_point)
-
-
-class TrainingResult(BaseModel):
-    """What a training run made.
-
-    Attributes:
-        path: the model folder, complete.
-        kept: "tuned", "blend 0.75" (the share of the tuned weights), or "base" when no other was confirmed to be at
-            least as good as the base on held-back queries.
-        final_loss: mean training loss over the run.
-        log_history: everything the Trainer logged.
-        seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it. Up to four
-            pairs of the source "hybrid" are one example (docs/training.md).
-        validation: nDCG@10 of "base", "tuned" and "kept" on the held-back queries, 0 to 1; empty without validation.
-        validation_by_source: source -> nDCG@10 of "base" and "kept", and the number of "queries".
-        forgetting: nDCG@10 of "base" and "kept" on 48 questions of general knowledge, which no domain has; empty where
-            the limit is too low for them.
-        verdict: how the kept weights were chosen and confirmed (see `training.blend.Verdict`).
-        curve: nDCG@10 at each look, by step.
-        trouble: why the run was stopped before its time, and what to change; None if it was not.
-        dropped: pairs and negatives left out before training, by reason.
-        pairs: numbers of "training", "validation" and "general" pairs.
-        fingerprint: hash of everything that changes a vector of the folder.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    path: Path
-    kept: str
-    final_loss: float | None
-    seconds: float
-    steps: int
-    examples_per_second: float
-    tokens_per_second: float | None
-    validation: dict[str, float]
-    validation_by_source: dict[str, dict[str, float]] = {}
-    forgetting: dict[str, float] = {}
-    verdict: dict[str, Any] = {}
-    curve: dict[int, float] = {}
-    trouble: str | None = None
-    dropped: dict[str, int] = {}
-    pairs: dict[str, int]
-    fingerprint: str
-    log_history: list[dict[str, Any]] = Field(repr=False)
-
-    def __str__(self) -> str:
-        scores = ", ".join(f"{name} {score:.4f}" for name, score in self.validation.items())
-        loss = "-" if self.final_loss is None else f"{self.final_loss:.4f}"
-        left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
-        lines = [f"kept: {self.kept}", f"model: {self.path}"]
-        lines += [f"stopped: {self.trouble}"] if self.trouble else []
-        lines += [f"validation nDCG@10 ({self.pairs['validation']} pairs): {scores or 'none held back'}"]
-        if self.verdict:
-            gain, p = self.verdict["confirmed_on"], self.verdict["p"]
-            lines += [f"gain over the base on the half that did not choose: {gain:+.4f} (one-sided p {p:.3f})"]
-        if len(self.validation_by_source) > 1:
-            lines += [
-                f"  {source:<14} {scores['base']:.4f} -> {scores['kept']:.4f} ({scores['queries']:.0f} queries)"
-                for source, scores in self.validation_by_source.items()
-            ]
-        if self.forgetting:
-            before, after = self.forgetting["base"], self.forgetting["kept"]
-            lines += [f"general knowledge, nDCG@10: {before:.4f} before, {after:.4f} after ({after - before:+.4f})"]
-        lines += [f"left out: {left_out}"] if left_out else []
-        lines += [
-            f"loss {loss} after {self.steps} steps, {self.pairs['training']} pairs, {self.seconds:.1f} s, "
-            f"{self.examples_per_second:.1f} pairs/s"
-        ]
-        return "\n".join(lines)

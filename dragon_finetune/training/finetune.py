@@ -1,6 +1,5 @@
 """The trainer: pairs in, a complete model folder out, on SentenceTransformerTrainer."""
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -12,23 +11,33 @@ from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
-from dragon_finetune.embedding.model import library_bars_quiet, load_model
+from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import DataError, SettingsError
-from dragon_finetune.evaluation.leaks import write_training_queries
-from dragon_finetune.records import Pair, write_text
-from dragon_finetune.tokens.audit import TokenAudit, audit_tokens
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.evaluation.training_queries import write_training_queries
+from dragon_finetune.files import write_text
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import Pair, read_pairs
+from dragon_finetune.tokens.audit import audit_tokens
+from dragon_finetune.tokens.audit_report import TokenAudit
 from dragon_finetune.training.adapters import add_adapters, merge_adapters
 from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
 from dragon_finetune.training.callbacks import FinalStatsCallback
-from dragon_finetune.training.config import TrainingConfig, TrainingResult
-from dragon_finetune.training.distillation import examples
-from dragon_finetune.training.fitting import fit, pick_precision
+from dragon_finetune.training.cleaning import clean_pairs
+from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.datasets import data_hash
+from dragon_finetune.training.divergence import DivergenceCallback
+from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.judgement import Judgement
+from dragon_finetune.training.mixing import mix_in, weigh
 from dragon_finetune.training.output import OutputFolder
-from dragon_finetune.training.pairs import clean_pairs, data_hash, mix_in, read_pairs, split_pairs, weigh
 from dragon_finetune.training.plan import TrainingPlan, measure
-from dragon_finetune.training.validation import Judgement, Validation
-from dragon_finetune.training.watch import DivergenceCallback, ValidationCallback
+from dragon_finetune.training.precision import pick_precision
+from dragon_finetune.training.result import TrainingResult
+from dragon_finetune.training.rows import examples
+from dragon_finetune.training.saving import is_first_process, model_card, save_model
+from dragon_finetune.training.splitting import split_pairs
+from dragon_finetune.training.validation import Validation
+from dragon_finetune.training.watch import ValidationCallback
 
 _PROBE = Path(__file__).with_name("general_probe.jsonl")
 
@@ -143,7 +152,7 @@ class FineTuner:
             "pairs": {"training": len(training), "validation": len(validation)},
             "fingerprint": fingerprint(ModelFolder.open(draft)),
         }
-        write_text(draft / "README.md", _model_card(self.config, result))
+        write_text(draft / "README.md", model_card(self.config, result))
         write_training_queries(draft, [*training, *validation])
         output.publish(
             {
@@ -239,28 +248,3 @@ class FineTuner:
         return load_model(
             folder, device=config.device, trust_remote_code=config.trust_remote_code, revision=config.revision
         )
-
-
-def is_first_process() -> bool:
-    """Tell whether this process is the one that writes: the only one, or rank 0 under torchrun."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> None:
-    """Save a model as a complete folder in fp32 safetensors, with the prompts and the limit it was used with."""
-    model.prompts = {"query": folder.prompts.query, "document": folder.prompts.document}
-    model.default_prompt_name = None
-    with library_bars_quiet():
-        model.save_pretrained(str(path), create_model_card=False)
-
-
-def _model_card(config: TrainingConfig, result: dict[str, Any]) -> str:
-    scores = "".join(f"- validation nDCG@10, {name}: {score:.4f}\n" for name, score in result["validation"].items())
-    return (
-        "---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\n---\n"
-        f"# {config.output_dir.name}\n\n"
-        f"{config.base_model} fine-tuned with dragon-finetune on {result['pairs']['training']} pairs; "
-        f"{result['pairs']['validation']} were held back.\n\n- weights kept: {result['kept']}\n{scores}"
-        f"- epochs {config.epochs}, learning rate {config.learning_rate}, batch {config.batch_size} x "
-        f"{config.gradient_accumulation_steps}, seed {config.seed}\n"
-    )

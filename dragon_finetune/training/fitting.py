@@ -1,40 +1,28 @@
 """One fit on SentenceTransformerTrainer: arguments, loss, batches without padding."""
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import BatchSamplers
-from sentence_transformers.sentence_transformer.losses import (
-    CachedGISTEmbedLoss,
-    CachedMultipleNegativesRankingLoss,
-    GISTEmbedLoss,
-    MatryoshkaLoss,
-    MultipleNegativesRankingLoss,
-)
 from transformers import PrinterCallback, TrainerCallback
 
 from dragon_finetune.embedding.model import library_bars_quiet
-from dragon_finetune.errors import SettingsError
-from dragon_finetune.records import Pair
-from dragon_finetune.tokens.folder import Prompts
-from dragon_finetune.training.callbacks import BarCallback
+from dragon_finetune.model_folder import Prompts
+from dragon_finetune.pair import Pair
+from dragon_finetune.training.bar import BarCallback
 from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
-from dragon_finetune.training.distillation import QUERIES, DistillationLoss, Row, Teacher, rows_of
-from dragon_finetune.training.pairs import to_datasets
+from dragon_finetune.training.datasets import to_datasets
+from dragon_finetune.training.distillation import DistillationLoss
+from dragon_finetune.training.losses import make_loss, matryoshka_dims
+from dragon_finetune.training.precision import pick_precision, slice_tokens
+from dragon_finetune.training.rows import QUERIES, Row, rows_of
 from dragon_finetune.training.sorting import sorted_slices
+from dragon_finetune.training.teacher import Teacher
 from dragon_finetune.training.validation import embed_texts
-
-_MATRYOSHKA = (512, 256, 128, 64)
 
 
 def fit(
@@ -95,33 +83,6 @@ def _losses(
     return losses if isinstance(datasets, DatasetDict) else losses[""]
 
 
-def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaLoss:
-    """Return the ranking loss over in-batch negatives, gathered across devices, inside MatryoshkaLoss."""
-    scale = 1 / config.temperature
-    several = torch.distributed.is_available() and torch.distributed.is_initialized()
-    cached = config.batch_size >= CACHED_FROM
-    tokens: dict[str, Any] = {"mini_batch_num_tokens": slice_tokens(config, model.device)} if cached else {}
-    loss: torch.nn.Module
-    if config.false_negative_margin is not None:
-        guided = CachedGISTEmbedLoss if cached else GISTEmbedLoss
-        loss = guided(
-            model,
-            # The base as it is before training: a copy, which stays.
-            guide=copy.deepcopy(model).eval().requires_grad_(False),
-            temperature=config.temperature,
-            margin_strategy="relative",
-            margin=config.false_negative_margin,
-            contrast_anchors=False,
-            contrast_positives=False,
-            gather_across_devices=several,
-            **tokens,
-        )
-    else:
-        plain = CachedMultipleNegativesRankingLoss if cached else MultipleNegativesRankingLoss
-        loss = plain(model, scale=scale, gather_across_devices=several, **tokens)
-    return MatryoshkaLoss(model, loss, matryoshka_dims(model, config.matryoshka_dims))
-
-
 def _set_dropout(model: SentenceTransformer, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -130,32 +91,6 @@ def _set_dropout(model: SentenceTransformer, probability: float) -> None:
         for name, value in vars(module).items():
             if "dropout" in name and isinstance(value, float):
                 setattr(module, name, probability)
-
-
-def slice_tokens(config: TrainingConfig, device: torch.device) -> int:
-    """Return the padded tokens that go through the model at once."""
-    return config.slice_tokens or (1024 if device.type == "cpu" else 32768)
-
-
-def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int] | None) -> list[int]:
-    """Return the dimensions to train as vectors, largest first: the full one and the `wanted` (default 512 to 64)."""
-    full = model.get_embedding_dimension()
-    assert full is not None
-    if wanted and max(wanted) > full:
-        raise SettingsError(f"matryoshka_dims has {max(wanted)}, but the model's vectors have {full}. Lower it.")
-    return [full, *sorted({dim for dim in (_MATRYOSHKA if wanted is None else wanted) if dim < full}, reverse=True)]
-
-
-def pick_precision(config: TrainingConfig, device: torch.device) -> str:
-    """Return "bf16" where the device computes it natively, else "fp16" on CUDA, else "fp32"; or what was asked for."""
-    if config.precision != "auto":
-        return config.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
-    return "fp32"
 
 
 def _arguments(

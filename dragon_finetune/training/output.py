@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import ModelError
-from dragon_finetune.records import read_json, write_json
-from dragon_finetune.tokens.folder import CARD, draft_of, recover
+from dragon_finetune.files import read_json, write_json
+from dragon_finetune.model_place import CARD, draft_of, recover
 
 
 class OutputFolder:

@@ -11,12 +11,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dragon_finetune.records import Pair
-from dragon_finetune.tokens.audit import TokenAudit
-from dragon_finetune.tokens.folder import Prompts
+from dragon_finetune.model_folder import Prompts
+from dragon_finetune.pair import Pair
+from dragon_finetune.tokens.audit_report import TokenAudit
 from dragon_finetune.training.config import TrainingConfig
-from dragon_finetune.training.distillation import examples
 from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.rows import examples
 
 _STEPS = 3
 

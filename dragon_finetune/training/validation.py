@@ -1,43 +1,23 @@
 """Retrieval on held-back pairs: bounded in cost, the same before, during and after training."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from dragon_finetune.embedding.engines import TorchEngine, Vectors, embed_sorted
+from dragon_finetune.embedding.engine import Vectors, embed_sorted
+from dragon_finetune.embedding.torch_engine import TorchEngine
 from dragon_finetune.evaluation.metrics import ndcg_at_10
-from dragon_finetune.records import Pair
+from dragon_finetune.model_folder import ModelFolder, Prompts, Role
+from dragon_finetune.pair import Pair, asked_from
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
-from dragon_finetune.tokens.folder import ModelFolder, Prompts, Role
-from dragon_finetune.training.pairs import asked_from
+from dragon_finetune.training.judgement import Judgement
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _BUDGET = 2048
-Scores = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What one look at the held-back pairs gave.
-
-    Attributes:
-        ndcg: nDCG@10 of each query, 0 to 1, float64.
-        spread: mean cosine between different passages; near 1 when all vectors point one way.
-    """
-
-    ndcg: Scores
-    spread: float
-
-    @property
-    def mean(self) -> float:
-        """Mean nDCG@10 over the queries."""
-        return float(self.ndcg.mean())
 
 
 class Validation:
@@ -133,31 +113,9 @@ def embed_texts(
     return vectors
 
 
-def halves(count: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return two disjoint sets of query indices that together are all: one to choose on, one to confirm on.
-
-    A single query is in both.
-    """
-    if count < 2:
-        return np.arange(count), np.arange(count)
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[: count // 2]), np.sort(order[count // 2 :])
-
-
-def paired_p(better: Scores, worse: Scores, *, seed: int = 0, draws: int = 10_000) -> float:
-    """Return the one-sided p of a paired sign-flip permutation test that `better` is no better than `worse`."""
-    difference = better - worse
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, len(difference)))
-    # The observed one counts as a draw (Davison & Hinkley 1997, 4.2.5), so p is never 0.
-    return float((1 + ((signs * difference).mean(axis=1) >= difference.mean() - 1e-12).sum()) / (draws + 1))
-
-
 def _mean_cosine(vectors: Vectors) -> float:
     count = len(vectors)
     if count < 2:
         return 0.0
     total = vectors.sum(axis=0, dtype=np.float64)
     return float((total @ total - count) / (count * (count - 1)))
-
-
-Judge = Callable[["SentenceTransformer"], Judgement]

@@ -1,6 +1,5 @@
-"""What watches a run: validation a few times an epoch, the best weights kept; signs of divergence or collapse."""
+"""What watches a run: validation a few times an epoch, the best weights kept."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,11 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dragon_finetune.records import read_json, write_json
+from dragon_finetune.files import read_json, write_json
 from dragon_finetune.training.blend import Weights, snapshot
-from dragon_finetune.training.validation import Judge, Judgement
+from dragon_finetune.training.judgement import Judge, Judgement
 
 _COLLAPSED = 0.95  # mean cosine between different passages at which vectors point one way
-_DIVERGED = 3  # a loss this many times the first one, at that many logs in a row
 
 
 class ValidationCallback(TrainerCallback):
@@ -86,39 +84,3 @@ class ValidationCallback(TrainerCallback):
         late = [step for step in self.curve if step > (self.best_step or 0)]
         if self._patience is not None and len(late) >= self._patience:
             control.should_training_stop = True
-
-
-class DivergenceCallback(TrainerCallback):
-    """Stops a run whose loss or gradient is no number, or whose loss grows and grows; `.trouble` says so."""
-
-    def __init__(self) -> None:
-        self.trouble: str | None = None
-        self._first: float | None = None
-        self._above = 0
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Look at the newest loss and gradient norm."""
-        for name in ("loss", "grad_norm"):
-            value = (logs or {}).get(name)
-            if value is not None and not math.isfinite(float(value)):
-                self._stop(control, f"{name} is {value} at step {state.global_step}")
-        loss = (logs or {}).get("loss")
-        if loss is None or self.trouble:
-            return
-        self._first = float(loss) if self._first is None else self._first
-        self._above = self._above + 1 if float(loss) > _DIVERGED * self._first else 0
-        if self._above >= _DIVERGED:
-            self._stop(
-                control, f"the loss grew from {self._first:.3f} to {float(loss):.3f} by step {state.global_step}"
-            )
-
-    def _stop(self, control: TrainerControl, what: str) -> None:
-        self.trouble = f"divergence: {what}. Lower the learning rate, lengthen the warm-up, or train in fp32"
-        control.should_training_stop = True

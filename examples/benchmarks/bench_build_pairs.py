@@ -16,10 +16,10 @@ from pathlib import Path
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.evaluation.questions import load_questions
+from dragon_finetune.pairs.corpus import read_corpus
+from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.synthesis import PairSettings, synthesize
 from dragon_finetune.tokens.boundaries import sentences
-from dragon_finetune.training.corpus import read_corpus
-from dragon_finetune.training.negatives import Searcher
-from dragon_finetune.training.synthesis import synthesize
 
 QUESTIONS = Path(__file__).parent / "data" / "oz_questions.json"
 
@@ -41,7 +41,9 @@ def main() -> None:
     corpus = read_corpus(records)
     search = Searcher(corpus, FineTunedEmbedder(options.model, on_overflow="split")) if options.model else None
     sources = ("hybrid",) if search else ("cloze", "crop", "heading", "keywords")
-    made = synthesize(corpus, per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS), search=search)
+    made = synthesize(
+        corpus, PairSettings(per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS)), search=search
+    )
     print(f"{len(made.pairs):,} pairs from {options.chunks:,} chunks in {time.perf_counter() - started:.0f} s")
     print(made.report)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from dragon_finetune import TokenChunker, TokenCounter
-from dragon_finetune.tokens.folder import locate
+from dragon_finetune.model_place import locate
 
 LIMIT, SPECIAL = 256, 2
 OZ = Path(__file__).parents[3] / "shared" / "data" / "oz_chapters.jsonl"

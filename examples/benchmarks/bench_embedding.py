@@ -25,7 +25,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from dragon_finetune import FineTunedEmbedder, TokenCounter
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.model_folder import ModelFolder
 
 PROFILE = {56: 0.43, 110: 0.24, 908: 0.30, 742: 0.03}
 LIMIT = 512

@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from dragon_finetune.embedding.bulk import VectorStore, read_chunks
-from dragon_finetune.evaluation.comparison import compare
-from dragon_finetune.evaluation.distances import calibrate
-from dragon_finetune.evaluation.metrics import Relevance, rank_results
+from dragon_finetune.chunks import read_chunks
+from dragon_finetune.evaluation.calibration import calibrate
+from dragon_finetune.evaluation.comparing import compare
+from dragon_finetune.evaluation.relevance import Relevance, rank_results
 from dragon_finetune.evaluation.report import Attachments, write_html
 from dragon_finetune.evaluation.retrieval import retrieve
-from dragon_finetune.evaluation.rubric import evaluate_results
-from dragon_finetune.records import write_jsonl
+from dragon_finetune.evaluation.scores import evaluate_results
+from dragon_finetune.files import write_jsonl
+from dragon_finetune.index.shards import VectorStore
 
 TOPICS = [f"topic{n}" for n in range(200)]
 

@@ -24,9 +24,11 @@ from dragon_finetune import FineTunedEmbedder, FineTuner, TokenChunker, Training
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.evaluation.retrieval import retrieve
-from dragon_finetune.records import Pair, write_jsonl
-from dragon_finetune.tokens.folder import ModelFolder
-from dragon_finetune.training.pairs import clean_pairs, read_pairs, split_pairs
+from dragon_finetune.files import write_jsonl
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import Pair, read_pairs
+from dragon_finetune.training.cleaning import clean_pairs
+from dragon_finetune.training.splitting import split_pairs
 from dragon_finetune.training.validation import Validation
 
 CODEX = Path(__file__).parents[1] / "dragons_codex" / "data"

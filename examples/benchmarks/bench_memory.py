@@ -28,8 +28,8 @@ def child(recipe: str, length: int) -> None:
 
     from dragon_finetune import TrainingConfig
     from dragon_finetune.embedding.model import load_model
-    from dragon_finetune.records import Pair
-    from dragon_finetune.tokens.folder import ModelFolder
+    from dragon_finetune.model_folder import ModelFolder
+    from dragon_finetune.pair import Pair
     from dragon_finetune.training.fitting import fit
 
     dice = random.Random(1)

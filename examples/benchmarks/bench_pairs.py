@@ -24,18 +24,19 @@ from typing import Any
 import numpy as np
 
 from dragon_finetune import FineTunedEmbedder, FineTuner, TokenChunker, TrainingConfig
-from dragon_finetune.embedding.bulk import read_chunks
-from dragon_finetune.evaluation.metrics import Relevance, rank, rank_results
+from dragon_finetune.chunks import read_chunks
+from dragon_finetune.evaluation.metrics import rank
 from dragon_finetune.evaluation.questions import load_questions
+from dragon_finetune.evaluation.relevance import Relevance, rank_results
 from dragon_finetune.evaluation.retrieval import retrieve
 from dragon_finetune.evaluation.rubric import score_question
 from dragon_finetune.evaluation.statistics import paired_test
-from dragon_finetune.records import Pair, write_jsonl
-from dragon_finetune.training.building import PairsRequest, build_pairs
-from dragon_finetune.training.corpus import read_corpus
-from dragon_finetune.training.negatives import Searcher
-from dragon_finetune.training.pairs import read_pairs
-from dragon_finetune.training.sources import HYBRID, SOURCES
+from dragon_finetune.files import write_jsonl
+from dragon_finetune.pair import Pair, read_pairs
+from dragon_finetune.pairs.building import PairsRequest, build_pairs
+from dragon_finetune.pairs.corpus import read_corpus
+from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.sources import HYBRID, SOURCES
 
 CODEX = Path(__file__).parents[1] / "dragons_codex" / "data"
 SEEDS = (1, 2, 3)

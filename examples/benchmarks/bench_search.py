@@ -12,10 +12,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from dragon_finetune.records import write_jsonl
-from dragon_finetune.training.pairs import read_pairs
-from dragon_finetune.training.search import Search
-from dragon_finetune.training.space import Space
+from dragon_finetune.files import write_jsonl
+from dragon_finetune.pair import read_pairs
+from dragon_finetune.search.search import Search
+from dragon_finetune.search.space import Space
 
 PAIRS = Path(__file__).parents[1] / "dragons_codex" / "data" / "training" / "pairs.jsonl"
 

@@ -29,10 +29,10 @@ from transformers import PrinterCallback
 
 from dragon_finetune import TrainingConfig
 from dragon_finetune.embedding.model import load_model
-from dragon_finetune.records import Pair
-from dragon_finetune.tokens.folder import ModelFolder
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.training.fitting import fit
-from dragon_finetune.training.pairs import read_pairs, split_pairs
+from dragon_finetune.training.splitting import split_pairs
 from dragon_finetune.training.validation import Validation
 
 PAIRS = Path(__file__).parents[1] / "dragons_codex" / "data" / "training" / "pairs.jsonl"

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
-from dragon_finetune.training.pairs import read_pairs, split_pairs
+from dragon_finetune.pair import read_pairs
+from dragon_finetune.training.splitting import split_pairs
 
 PAIRS = Path(__file__).parents[1] / "dragons_codex" / "data" / "training" / "pairs.jsonl"
 HELD_BACK = 0.2

@@ -1,0 +1,5 @@
+"""Lets `python -m dragon_finetune.cli` be the command."""
+
+from dragon_finetune.cli.app import main
+
+main()

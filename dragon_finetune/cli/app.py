@@ -1,0 +1,78 @@
+"""The command line: its commands, how failures are told, and exit codes.
+
+Exit codes: 0 fine; 1 the answer is no (each command's help says what); 2 wrong use or bad input; 3 our own failure;
+130 interrupted.
+"""
+
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import typer
+
+from dragon_finetune.cli import host, index, judging, making, searching, text
+from dragon_finetune.errors import DragonFinetuneError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+for command in (
+    host.plugins,
+    text.audit,
+    text.chunk,
+    index.embed,
+    index.doctor,
+    making.pairs,
+    making.train,
+    searching.search,
+    judging.evaluate,
+    judging.compare,
+    judging.calibrate,
+):
+    app.command()(command)
+app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(host.run_host)
+app.command()(host.demo)
+
+
+def main() -> None:
+    """Run the command line and exit with one of the codes above."""
+    warnings.showwarning = _show_warning
+    try:
+        # What follows `run` is the host's command line, in which nothing is ours to parse.
+        code = _run_host(sys.argv[2:]) if sys.argv[1:2] == ["run"] else app(standalone_mode=False)
+    except DragonFinetuneError as error:
+        code = _say(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        code = _say("interrupted", 130)
+    except Exception as error:
+        code = _report(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run_host(arguments: list[str]) -> int:
+    if arguments in (["--help"], ["-h"]):
+        app(standalone_mode=False)
+        return 0
+    from dragon_finetune.codex.run import run
+
+    return run(arguments)
+
+
+def _report(error: Exception) -> int:
+    # Typer's usage errors carry their own exit code and how to show themselves; everything else is our failure.
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        return int(error.exit_code)
+    if type(error).__name__ == "Abort":
+        return _say("interrupted", 130)
+    traceback.print_exc()
+    return _say("This is a fault of dragon-finetune. Please report it with the lines above.", 3)
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,47 @@
+"""Commands about hosts and plugins: plugins, run, demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragon_finetune.cli.options import Json, print_result
+from dragon_finetune.errors import SettingsError
+
+
+def plugins(as_json: Json = False) -> None:
+    """List the installed plugins: what each offers, and which failed to load and why."""
+    from dragon_finetune.host import find_plugins
+
+    found = find_plugins()
+    offers = [{"kind": offer.kind, "name": offer.name, "plugin": offer.plugin} for offer in found.offers]
+    lines = [f"{offer['kind']:<9} {offer['name']:<22} {offer['plugin']}" for offer in offers]
+    lines += [f"failed    {plugin}: {why}" for plugin, why in found.failures.items()]
+    print_result({"offers": offers, "failures": found.failures}, "\n".join(lines), as_json)
+
+
+def run_host(
+    explain: Annotated[bool, typer.Option("--explain", help="Say what would be replaced; run nothing.")] = False,
+    module: Annotated[str | None, typer.Option("-m", help="A module of the host, as for `python -m`.")] = None,
+    script: Annotated[str | None, typer.Argument(help="Or a script.")] = None,
+) -> None:
+    """Run a script of a Dragon's Codex without a plugin manager, with the embedder that its switch names.
+
+    Exit code, signals, output and tracebacks are the host's own.
+    """
+    raise AssertionError("main() takes `run` before it gets here")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder to work in; it stays for you to look into.")] = Path(
+        "dragon-demo"
+    ),
+    quick: Annotated[bool, typer.Option(help="A few training steps: shows the path, not the gain.")] = False,
+    pairs: Annotated[str, typer.Option(help="example: those it brings along; raw: built from its chunks.")] = "example",
+) -> None:
+    """Run the whole path on the example codex: audit, train, embed and score the base, flip the switch, again."""
+    from dragon_finetune.demo import run_demo
+
+    if pairs not in ("example", "raw"):
+        raise SettingsError(f"--pairs is {pairs!r}; it is example or raw.")
+    print(run_demo(out, quick=quick, raw_pairs=pairs == "raw"))

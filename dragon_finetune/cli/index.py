@@ -1,0 +1,66 @@
+"""Commands on vectors at rest: embed, doctor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragon_finetune.cli.options import Json, Model, print_result
+from dragon_finetune.errors import SettingsError
+from dragon_finetune.settings import OnOverflow
+
+
+def embed(
+    chunks: Annotated[list[Path], typer.Argument(help="JSON lines with `text`, and `chunk_id` if there is one.")],
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder of the shards; what is in it is not done again.")],
+    store: Annotated[str | None, typer.Option(help="Also load a Chroma: a folder, or http://host:port.")] = None,
+    collection: Annotated[str | None, typer.Option(help="The collection of --store to load.")] = None,
+    on_overflow: OnOverflow = "error",
+    precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
+) -> None:
+    """Embed chunk files into Parquet shards; the same command goes on where a killed one stopped."""
+    if (store is None) != (collection is None):
+        raise SettingsError("--store and --collection go together: give both or neither.")
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+    from dragon_finetune.index.bulk import embed_files
+
+    embedder = FineTunedEmbedder(model, on_overflow=on_overflow, precision=precision, engine=engine)
+    result = embed_files(chunks, out, embedder)
+    print(f"{result.embedded} texts embedded, {result.already_done} were done already: {out} ({embedder.engine.name})")
+    if store and collection:
+        from dragon_finetune.index.loading import load_collection
+
+        print(f"{load_collection(chunks, out, embedder, store, collection)} records in {collection} of {store}")
+
+
+def doctor(
+    model: Model,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    store: Annotated[str, typer.Option(help="A Chroma folder, or http://host:port.")] = "vector_stores",
+    collection: Annotated[list[str] | None, typer.Option(help="Look at this one only; may be repeated.")] = None,
+    chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files, one or more.")] = None,
+    other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Say whether an index holds this model's vectors: fresh, stale, mixed, misplaced. Exits with 1 unless fresh."""
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+    from dragon_finetune.index.doctor import examine
+
+    health = examine(
+        FineTunedEmbedder(model),
+        store,
+        collections=collection or (),
+        # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.
+        chunks=[*(chunks or []), *(more or [])],
+        others=other or (),
+        sample=sample,
+    )
+    from dragon_finetune.codex.faults import faults
+
+    known = faults()
+    said = "\n".join([str(health), *(f"fault of the host in sight: {fault}" for fault in known)])
+    print_result({**health.to_dict(), "host_faults": known}, said, as_json)
+    raise typer.Exit(0 if health.fresh else 1)

@@ -1,0 +1,94 @@
+"""Commands that make pairs and train on them: pairs, train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragon_finetune.cli.options import Json, print_result
+
+
+def pairs(
+    chunks: Annotated[list[Path], typer.Argument(help="JSON lines with `text` and whatever metadata there is.")],
+    out: Annotated[Path, typer.Option(help="The pairs file to write.")],
+    indexes: Annotated[Path | None, typer.Option(help="Folder of the codex's *_index.json.")] = None,
+    questions_to_avoid: Annotated[Path | None, typer.Option(help="The test's questions file: none may leak.")] = None,
+    per_chunk: Annotated[int, typer.Option(help="Pairs per chunk at most.")] = 4,
+    seed: int = 42,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only this source; may be repeated. See docs/pairs.md.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The base: cuts long chunks, finds rewordings.")
+    ] = None,
+    hard_negatives: Annotated[int, typer.Option(help="Hard negatives per pair; needs --model.")] = 0,
+    llm: Annotated[str | None, typer.Option(help="Also let this model of an Ollama server write queries.")] = None,
+    llm_url: Annotated[str, typer.Option(help="Where the server is.")] = "http://localhost:11434",
+    preview: Annotated[int, typer.Option(help="Print so many pairs to judge.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Build training pairs from the codex's own text, without labels; questions to avoid do not leak into them."""
+    from dragon_finetune.pairs.building import PairsRequest, build_pairs, write_pairs
+    from dragon_finetune.pairs.llm import LlmSettings
+
+    asked = LlmSettings(llm, out.with_suffix(".queries.jsonl"), llm_url, seed=seed) if llm else None
+    request = PairsRequest(
+        chunks, indexes, questions_to_avoid, model, per_chunk, seed, tuple(source or ()), hard_negatives, asked
+    )
+    result = build_pairs(request)
+    write_pairs(out, result.pairs)
+    shown = f"{result}\n{result.preview(preview)}" if preview else str(result)
+    print_result(result.to_dict(), shown, as_json)
+
+
+def train(
+    pairs: Annotated[Path, typer.Argument(help="JSON lines with `query`, `positive_text`, optional `negative_texts`.")],
+    base_model: Annotated[str | None, typer.Option(help='A model folder, a hub name, or "embedded".')] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the trained folder goes.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of any TrainingConfig settings; flags beat it.")] = None,
+    epochs: float | None = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Below 1 a share of the steps, else steps.")] = None,
+    batch_size: int | None = None,
+    gradient_accumulation_steps: int | None = None,
+    temperature: Annotated[float | None, typer.Option(help="What cosines are divided by in the loss.")] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="Limit in tokens; default: the base's.")] = None,
+    save_steps: float | None = None,
+    seed: int | None = None,
+    on_overflow: Annotated[str | None, typer.Option(help="error | truncate")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an occupied output, moving it aside first.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print audit, split, steps, memory and time; train nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train on pairs. The same command goes on where a killed one stopped. Says `kept: base` if tuning did not help."""
+    flags = {
+        "base_model": base_model,
+        "output_dir": output,
+        "epochs": epochs,
+        "learning_rate": lr,
+        "warmup": warmup,
+        "batch_size": batch_size,
+        "gradient_accumulation_steps": gradient_accumulation_steps,
+        "temperature": temperature,
+        "max_seq_length": max_seq_length,
+        "save_steps": save_steps,
+        "seed": seed,
+        "on_overflow": on_overflow,
+        "overwrite": overwrite or None,
+    }
+    from dragon_finetune.settings import read_yaml
+    from dragon_finetune.training.config import TrainingConfig
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = TrainingConfig(**{**(read_yaml(config) if config else {}), **given})
+    from dragon_finetune.pair import read_pairs
+
+    read = read_pairs(pairs)
+    from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
+
+    if dry_run:
+        plan = FineTuner(settings).plan(read)
+        print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
+        return
+    result = FineTuner(settings).train(read)
+    print_result(result.model_dump(mode="json"), str(result), as_json)

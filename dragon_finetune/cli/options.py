@@ -1,0 +1,18 @@
+"""Options that several commands share, and how a result is printed."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+Model = Annotated[str, typer.Option("--model", "-m", help='A model folder, a hub name, or "embedded".')]
+Chunks = Annotated[list[Path] | None, typer.Option("--chunks", help="The indexed chunk files, one or more.")]
+Questions = Annotated[Path | None, typer.Option("--questions", help="The questions file, to ask a model.")]
+Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs, to look for leaks.")]
+
+
+def print_result(value: Any, text: str, as_json: bool) -> None:
+    """Print a result for people, or as the one JSON document on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2) if as_json else text)

@@ -1,0 +1,72 @@
+"""The command that searches hyper-parameters: search."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragon_finetune.cli.options import Chunks, Json, Questions, print_result
+from dragon_finetune.errors import DragonFinetuneError, SettingsError
+
+
+def _numbers(text: str | None, name: str) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(each) for each in text.split(",") if each.strip())
+    except ValueError:
+        raise SettingsError(f"{name} is {text!r}; write numbers with commas between: 1e-5,2e-5.") from None
+
+
+def search(
+    pairs: Annotated[Path, typer.Argument(help="The pairs file.")],
+    base_model: Annotated[str, typer.Option(help='A model folder, a hub name, or "embedded".')],
+    output: Annotated[Path, typer.Option(help="Folder of the search; the same command goes on in it.")],
+    budget: Annotated[str, typer.Option(help="10h, 90m, or '8 runs'.")],
+    first_run: Annotated[Path | None, typer.Option(help="Answers file of the first fine-tuned run: the gate.")] = None,
+    gate: Annotated[float, typer.Option(help="The score from which a search is worth while.")] = 2.5,
+    force: Annotated[bool, typer.Option(help="Search whatever the gate says.")] = False,
+    strategy: Annotated[str, typer.Option(help="adaptive | grid | factors (one at a time)")] = "adaptive",
+    lr: Annotated[str | None, typer.Option(help="Values to try, with commas.")] = None,
+    epochs: Annotated[str | None, typer.Option(help="Values to try, with commas.")] = None,
+    warmup: Annotated[str | None, typer.Option(help="Values to try, with commas.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of the other TrainingConfig settings.")] = None,
+    seed: int = 42,
+    chunks: Chunks = None,
+    questions: Questions = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Print the trials and their time; try nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search learning rate, epochs and warm-up by held-back pairs, never by test questions. 1: the gate says no."""
+    from dragon_finetune.search.budget import Budget
+    from dragon_finetune.search.promise import require_promise
+    from dragon_finetune.search.report import finish
+    from dragon_finetune.search.search import Search
+    from dragon_finetune.search.space import Space
+    from dragon_finetune.settings import read_yaml
+
+    given = {"learning_rate": _numbers(lr, "--lr"), "epochs": _numbers(epochs, "--epochs")}
+    given["warmup"] = _numbers(warmup, "--warmup")
+    settings = {**(read_yaml(config) if config else {}), "base_model": base_model, "output_dir": output}
+    searching = Search(
+        pairs,
+        settings,
+        space=Space(**{name: values for name, values in given.items() if values is not None}),
+        strategy=strategy,  # type: ignore[arg-type]
+        budget=Budget.parse(budget),
+        seed=seed,
+    )
+    if not dry_run and not force:
+        try:
+            require_promise(first_run, gate)
+        except DragonFinetuneError as refusal:
+            print(refusal, file=sys.stderr)
+            raise typer.Exit(1) from None
+    plan = searching.plan()
+    print(plan, file=sys.stderr if as_json else sys.stdout, flush=True)
+    if dry_run:
+        return
+    outcome = finish(searching.run(), base_model, tuple(chunks or ()), questions, html)
+    print_result(outcome.to_dict(), str(outcome), as_json)

@@ -1,0 +1,42 @@
+"""Commands on texts: audit, chunk."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragon_finetune.cli.options import Json, Model, print_result
+
+
+def audit(
+    file: Annotated[Path, typer.Argument(help="JSON lines of chunks or pairs.")],
+    model: Model,
+    field: Annotated[str | None, typer.Option(help="Audit this field of each record.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Also draw the histogram: a .png, .svg or .pdf.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count tokens and say which texts the model would cut off. Exits with 1 if there are any."""
+    from dragon_finetune.tokens.audit import audit_tokens
+
+    result = audit_tokens(file, model, field=field, show_progress=True)
+    if image:
+        result.save_histogram(image)
+    print_result(result.to_dict(), str(result), as_json)
+    raise typer.Exit(1 if result.over_limit else 0)
+
+
+def chunk(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="JSON lines with `text`.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="JSON lines of chunks.")],
+    model: Model,
+    max_tokens: Annotated[int | None, typer.Option(help="Limit per chunk; default: the model's.")] = None,
+    overlap_tokens: Annotated[int, typer.Option(help="Tokens that a chunk repeats of the one before.")] = 0,
+    max_chars: Annotated[int | None, typer.Option(help="A second limit, in characters.")] = None,
+) -> None:
+    """Cut each record's text into chunks that never exceed the limit; metadata is carried along."""
+    from dragon_finetune.tokens.chunk_file import chunk_file
+    from dragon_finetune.tokens.chunking import TokenChunker
+
+    chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars, overlap_tokens=overlap_tokens)
+    records, chunks = chunk_file(source, target, chunker)
+    print(f"{records} records -> {chunks} chunks of at most {chunker.max_tokens} tokens: {target}")

@@ -1,0 +1,50 @@
+"""A comparison as markdown, and the rows of its table."""
+
+from dragon_finetune.evaluation.comparison import Comparison
+from dragon_finetune.evaluation.statistics import PairedTest
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return the comparison as markdown, for a pull request."""
+    lines = [comparison.verdict.sentence, "", "| | base | tuned | difference | 95% interval | p |"]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    lines += [
+        f"| {row['name']} | {row['base']} | {row['tuned']} | {row['difference']} | {row['interval']} | {row['p']} |"
+        for row in rows_of(comparison)
+    ]
+    for key, groups in comparison.groups.items():
+        lines += [
+            "",
+            f"| {key} | base | tuned | difference | 95% interval | questions |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        lines += [
+            f"| {name} | {group.base:.2f} | {group.tuned:.2f} | {group.test.difference:+.2f} | "
+            f"{group.test.low:+.2f} to {group.test.high:+.2f} | {group.test.questions} |"
+            for name, group in groups.items()
+        ]
+    if comparison.leaks is not None:
+        lines += ["", str(comparison.leaks).split("\n", 1)[0]]
+    return "\n".join(lines) + "\n"
+
+
+def rows_of(comparison: Comparison) -> list[dict[str, str]]:
+    def row(name: str, base: float | None, tuned: float | None, test: PairedTest, digits: int) -> dict[str, str]:
+        return {
+            "name": name,
+            "base": "" if base is None else f"{base:.{digits}f}",
+            "tuned": "" if tuned is None else f"{tuned:.{digits}f}",
+            "difference": f"{test.difference:+.{digits}f}",
+            "interval": f"{test.low:+.{digits}f} to {test.high:+.{digits}f}",
+            "p": f"{test.p:.4f}",
+        }
+
+    rows = [
+        row("score", comparison.base, comparison.tuned, comparison.score, 2),
+        row("of that, topic coverage", None, None, comparison.coverage, 2),
+        row("share of topics found", None, None, comparison.topics, 3),
+    ]
+    rows += [row(name, base, tuned, test, 4) for name, (base, tuned, test) in comparison.metrics.items()]
+    if comparison.clean and comparison.clean_means:
+        rows.append(row("score of what did not leak", *comparison.clean_means, comparison.clean, 2))
+    return rows

@@ -1,0 +1,56 @@
+"""What is known of a model's training: its pairs, its card, and whether a run's questions leaked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dragon_finetune.evaluation.leaks import LeakReport, find_leaks
+from dragon_finetune.evaluation.runs import Run
+from dragon_finetune.evaluation.training_queries import read_training_queries
+from dragon_finetune.files import read_json, read_jsonl
+from dragon_finetune.model_place import CARD, EMBEDDED
+from dragon_finetune.pair import Pair, as_pair
+
+if TYPE_CHECKING:
+    pass
+
+
+def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:
+    """Return what was trained on: the pairs file if one is given, else what the model's folder tells, else None.
+
+    Raises:
+        DataError: a bad pair; names file and line.
+    """
+    if pairs is not None:
+        return [as_pair(record, f"{pairs}, line {number}") for number, record in read_jsonl(pairs)]
+    return read_training_queries(model) if model else None
+
+
+def look_for_leaks(run: Run, pairs: Sequence[Pair] | None, judge: str | None = EMBEDDED) -> LeakReport | None:
+    """Return the leaks between a run's questions and training pairs; None if no pairs are known.
+
+    Args:
+        run: whose questions.
+        pairs: of the training.
+        judge: the model that finds rewordings; where it is not installed, only words are compared.
+    """
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+    from dragon_finetune.errors import ModelError
+
+    if pairs is None:
+        return None
+    embedder = None
+    if judge is not None:
+        try:
+            embedder = FineTunedEmbedder(judge, on_overflow="truncate")
+            embedder.folder  # noqa: B018 (opens it)
+        except ModelError:
+            embedder = None
+    return find_leaks(run.results, pairs, embedder)
+
+
+def training_card(model: str | None) -> dict[str, Any]:
+    """Return the card of a model that we trained, {} of any other."""
+    file = Path(model) / CARD if model else None
+    card: dict[str, Any] = read_json(file) if file and file.is_file() else {}
+    return card

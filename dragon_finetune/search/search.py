@@ -1,0 +1,289 @@
+"""Hyper-parameter search on Optuna: bounded by a budget, each trial a resumable run in a process of its own."""
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import yaml
+from tqdm import tqdm
+
+from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
+from dragon_finetune.files import read_json, write_text
+from dragon_finetune.search.budget import Budget
+from dragon_finetune.search.plan import SearchPlan
+from dragon_finetune.search.result import SearchResult, Trial, importance_of
+from dragon_finetune.search.space import PARAMETERS, STRATEGIES, Space, Strategy, points_of
+from dragon_finetune.training.config import TrainingConfig
+
+_POLL = 1.0  # seconds between two looks at a trial's curve
+_LOG = "study.log"
+_BEST_OF = 3
+"""Of so many trials one goes on past a third of its steps (asynchronous successive halving: Li et al., 1810.05934)."""
+
+
+class Search:
+    """A search in a folder; the same call goes on where a killed one stopped, and several may share the folder.
+
+    Args:
+        pairs: the pairs file.
+        settings: what every trial shares (names of TrainingConfig); `output_dir` is the search's own folder.
+        space, strategy, budget: what is tried, how, and for how much.
+        seed: of the trials and of their order.
+
+    Raises:
+        SettingsError: a strategy that does not exist, settings that contradict the space, or another search's folder.
+    """
+
+    def __init__(
+        self,
+        pairs: Path,
+        settings: Mapping[str, Any],
+        *,
+        space: Space | None = None,
+        strategy: Strategy = "adaptive",
+        budget: Budget | None = None,
+        seed: int = 42,
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise SettingsError(f"the strategy is {strategy!r}; it is one of {', '.join(STRATEGIES)}.")
+        twice = sorted({*settings} & {*PARAMETERS})
+        if twice:
+            raise SettingsError(f"{twice[0]} is searched, so it can't be set as well. Take it out of the settings.")
+        self.space, self.strategy, self.budget, self.seed = space or Space(), strategy, budget or Budget(), seed
+        self.folder = Path(settings["output_dir"])
+        self._pairs = pairs
+        self._shared = {**{k: v for k, v in settings.items() if k != "output_dir"}, "seed": seed}
+        first = self._config({name: getattr(self.space, name)[0] for name in PARAMETERS})  # refuses bad settings now
+        self._looks_per_epoch = first.validations_per_epoch
+
+    def plan(self) -> SearchPlan:
+        """Return the trials and their estimated time, measured on three steps of the first. Writes nothing."""
+        from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
+
+        points = points_of(self.space, self.strategy, self.seed)
+        later = 0
+        if self.strategy == "factors":
+            later = len(self.space.epochs) + len(self.space.warmup)
+        measured = FineTuner(self._config(points[0])).plan(self._pairs)
+        per_epoch = measured.seconds / points[0]["epochs"]
+        return SearchPlan(points, later, [per_epoch * point["epochs"] for point in points], self.budget)
+
+    def run(self) -> SearchResult:
+        """Try what the plan says until it is done or the budget is spent; return what was found.
+
+        Raises:
+            DragonFinetuneError: no trial finished; the reasons stand in the message.
+        """
+        study = self._study()
+        self._take_over_the_dead(study)
+        if self.strategy == "factors":
+            best: dict[str, float] = {}
+            for factor in PARAMETERS:
+                self._enqueue(study, points_of(self.space, "factors", self.seed, best))
+                self._work_off(study)
+                winner = self._winner(study)
+                if winner is None:
+                    break
+                best[factor] = winner.params[factor]
+        else:
+            self._enqueue(study, points_of(self.space, self.strategy, self.seed))
+            self._work_off(study)
+        return self._result(study)
+
+    def _config(self, point: Mapping[str, float]) -> TrainingConfig:
+        folder = self.folder / "trials" / _name(point)
+        extra = {"patience": None} if self.strategy != "adaptive" else {}
+        return TrainingConfig(**{"overwrite": False, **extra, **self._shared, **point, "output_dir": folder})
+
+    def _study(self) -> "optuna.Study":
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = str(self.folder / _LOG)
+        # The lock by opening works on Windows and on network drives too.
+        storage = JournalStorage(JournalFileBackend(log, lock_obj=JournalFileOpenLock(log)))
+        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_BEST_OF)
+        study = optuna.create_study(
+            storage=storage, study_name="search", direction="maximize", load_if_exists=True, pruner=pruner
+        )
+        identity = {"strategy": self.strategy, "space": vars(self.space), "settings": self._shared}
+        mark = json.dumps(identity, sort_keys=True, default=str)
+        known = study.user_attrs.get("identity")
+        if known is None:
+            study.set_user_attr("identity", mark)
+        elif known != mark:
+            raise SettingsError(f"{self.folder} holds another search ({known}). Choose another --output.")
+        return study
+
+    def _enqueue(self, study: "optuna.Study", points: Sequence[dict[str, float]]) -> None:
+        for point in points:
+            study.enqueue_trial(point, skip_if_exists=True)
+
+    def _take_over_the_dead(self, study: "optuna.Study") -> None:
+        """Put trials back into the queue whose process on this machine is gone; their runs go on from checkpoints."""
+        import optuna
+
+        for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            owner = trial.user_attrs.get("owner") or [socket.gethostname(), -1]
+            if owner[0] == socket.gethostname() and not psutil.pid_exists(int(owner[1])):
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+                study.enqueue_trial(dict(trial.params) or dict(trial.system_attrs.get("fixed_params", {})))
+
+    def _work_off(self, study: "optuna.Study") -> None:
+        import optuna
+
+        waiting = optuna.trial.TrialState.WAITING
+        with tqdm(desc="trials", unit="trial", disable=None) as bar:
+            while study.get_trials(deepcopy=False, states=(waiting,)) and not self._spent(study):
+                trial = study.ask()
+                point = {name: trial.suggest_categorical(name, getattr(self.space, name)) for name in PARAMETERS}
+                trial.set_user_attr("owner", [socket.gethostname(), os.getpid()])
+                self._try(study, trial, point)
+                bar.update()
+
+    def _spent(self, study: "optuna.Study") -> bool:
+        import optuna
+
+        ended = study.get_trials(
+            deepcopy=False, states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+        )
+        if self.budget.runs is not None and len(ended) >= self.budget.runs:
+            return True
+        seconds = [float(trial.user_attrs.get("seconds", 0)) for trial in ended]
+        # The next one is taken to last as long as the longest so far.
+        return self.budget.seconds is not None and sum(seconds) + max(seconds, default=0) > self.budget.seconds
+
+    def _try(self, study: "optuna.Study", trial: "optuna.Trial", point: Mapping[str, float]) -> None:
+        """Run one trial in a process of its own, stopping it where its curve lies below the others'."""
+        import optuna
+
+        config = self._config(point)
+        settings = config.model_dump(mode="json", exclude_none=True, exclude={"base_model", "output_dir"})
+        file = config.output_dir.with_suffix(".yaml")
+        write_text(file, yaml.safe_dump(settings))
+        command = [sys.executable, "-m", "dragon_finetune.cli", "train", str(self._pairs), "--json"]
+        command += ["--base-model", config.base_model, "--output", str(config.output_dir), "--config", str(file)]
+        started = time.monotonic()
+        log = config.output_dir.with_suffix(".log")
+        with log.open("w", encoding="utf-8") as errors:
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+            try:
+                curve, stopped = self._watch(trial, process, config.output_dir)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+        trial.set_user_attr("seconds", time.monotonic() - started)
+        trial.set_user_attr("curve", {str(step): score for step, score in curve.items()})
+        card = config.output_dir / "dragon_finetune.json"
+        if stopped:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        elif process.returncode == 0 and card.is_file():
+            result = read_json(card)["result"]
+            trial.set_user_attr("curve", result["curve"])
+            trial.set_user_attr("base", result["validation"].get("base"))
+            trial.set_user_attr("trouble", result.get("trouble") or "")
+            study.tell(trial, _score(result))
+        else:
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            trial.set_user_attr("trouble", last[0][:300] if last else f"exit code {process.returncode}")
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+    def _watch(
+        self, trial: "optuna.Trial", process: "subprocess.Popen[bytes]", output: Path
+    ) -> tuple[dict[int, float], bool]:
+        """Return the curve, and whether the trial was stopped for it."""
+        file = output.with_name(output.name + ".work") / "curve.json"
+        curve: dict[int, float] = {}
+        judged = self.strategy != "adaptive"
+        while True:
+            ended = process.poll() is not None
+            if file.is_file():
+                with contextlib.suppress(DataError):  # it is being replaced just now
+                    curve = {int(step): score for step, score in read_json(file).items()}
+            if not judged and curve and max(curve) >= self._rung(min(curve)):
+                judged = True
+                rung = min(step for step in curve if step >= self._rung(min(curve)))
+                trial.report(max(score for step, score in curve.items() if step <= rung), 1)
+                if not ended and trial.should_prune():
+                    process.kill()
+                    process.wait()
+                    return curve, True
+            if ended:
+                return curve, False
+            time.sleep(_POLL)
+
+    def _rung(self, look: int) -> float:
+        """Return the step at which a trial is judged: a third of all, but not while rates are still rising."""
+        looks = max(self.space.epochs) * self._looks_per_epoch
+        rising = max(value if value >= 1 else value * looks * look for value in self.space.warmup)
+        return max(looks * look / _BEST_OF, rising)
+
+    def _winner(self, study: "optuna.Study") -> Any:
+        import optuna
+
+        done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        return max(done, key=lambda trial: trial.value or 0.0, default=None)
+
+    def _result(self, study: "optuna.Study") -> SearchResult:
+        trials = [self._trial(trial) for trial in study.get_trials(deepcopy=False) if trial.params]
+        ended = [trial for trial in trials if trial.state in ("complete", "pruned", "fail")]
+        failed_twice = {_name(trial.settings) for trial in ended if trial.state != "fail"}
+        shown = [trial for trial in ended if trial.state != "fail" or _name(trial.settings) not in failed_twice]
+        shown.sort(key=lambda trial: (trial.state != "complete", -(trial.score or 0.0)))
+        if not any(trial.state == "complete" for trial in shown):
+            reasons = (
+                "; ".join(sorted({trial.trouble for trial in shown if trial.trouble})) or "the budget was too small"
+            )
+            raise DragonFinetuneError(f"no trial finished: {reasons}. What was done is kept in {self.folder}.")
+        bases = [trial.user_attrs.get("base") for trial in study.get_trials(deepcopy=False)]
+        return SearchResult(
+            trials=shown,
+            importance=importance_of(study),
+            best=shown[0].folder,
+            base_score=next((base for base in bases if base is not None), None),
+        )
+
+    def _trial(self, trial: "optuna.trial.FrozenTrial") -> Trial:
+        curve = {int(step): score for step, score in trial.user_attrs.get("curve", {}).items()}
+        state = trial.state.name.lower()
+        score = trial.value if trial.value is not None else max(curve.values(), default=None)
+        return Trial(
+            number=trial.number,
+            settings={name: trial.params[name] for name in PARAMETERS},
+            state=state,
+            score=score if state != "fail" else None,
+            steps=max(curve, default=0),
+            seconds=float(trial.user_attrs.get("seconds", 0)),
+            curve=curve,
+            folder=self._config(trial.params).output_dir,
+            trouble=trial.user_attrs.get("trouble", ""),
+        )
+
+
+def _score(result: Mapping[str, Any]) -> float:
+    """Return the score of the best look; a run that kept its base scores as the base does.
+
+    Not that of a blend: which blend is kept hangs on half of the held-back queries, and would add its noise.
+    """
+    scores = result["validation"]
+    return float(scores.get("base" if result["kept"] == "base" else "tuned", 0.0))
+
+
+def _name(point: Mapping[str, float]) -> str:
+    readable = "_".join(f"{short}{point[name]:g}" for short, name in zip(("lr", "ep", "wu"), PARAMETERS, strict=True))
+    exact = hashlib.blake2b(json.dumps({name: point[name] for name in PARAMETERS}).encode(), digest_size=3).hexdigest()
+    return f"{readable}_{exact}"

@@ -1,0 +1,34 @@
+"""A file of texts chunked into a file of chunks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dragon_finetune.files import read_jsonl, write_jsonl
+from dragon_finetune.text import check_text
+from dragon_finetune.tokens.chunking import TokenChunker
+
+
+def chunk_file(source: Path | str, target: Path | str, chunker: TokenChunker) -> tuple[int, int]:
+    """Chunk a JSON-lines file into another, streaming; return the number of records read and of chunks written.
+
+    Raises:
+        DataError: a line is no JSON object or has no text; names file and line. The target is left as it was.
+    """
+    read = written = 0
+
+    def records() -> Iterator[dict[str, Any]]:
+        nonlocal read
+        for read, (line, record) in enumerate(read_jsonl(source), start=1):  # noqa: B007
+            check_text(record.get("text"), f"{source}, line {line}")
+            yield record
+
+    def chunks() -> Iterator[dict[str, Any]]:
+        nonlocal written
+        for written, chunk in enumerate(chunker.chunk_records(records()), start=1):  # noqa: B007
+            yield chunk
+
+    write_jsonl(target, tqdm(chunks(), desc="chunk", unit="chunk", disable=None))
+    return read, written

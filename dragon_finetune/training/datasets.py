@@ -1,0 +1,47 @@
+"""Pairs handed to the trainer as Datasets."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from dragon_finetune.pair import Pair
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+def to_datasets(pairs: Iterable[Pair], rows: Sequence[Sequence[Pair]] = ()) -> "Dataset | DatasetDict":
+    """Return the pairs as a Dataset with the columns query, positive, negative_1, ....
+
+    The losses want the same columns in every row, so pairs with different numbers of negatives become one Dataset
+    each in a DatasetDict; nothing is dropped. Rows of several pairs with the same positive are Datasets of their own,
+    with the further columns query_2, ... and label: the row's place in `rows`.
+    """
+    from datasets import Dataset, DatasetDict
+
+    examples = [*(([pair], None) for pair in pairs), *((row, place) for place, row in enumerate(rows))]
+    groups: dict[tuple[int, bool], list[tuple[Sequence[Pair], int | None]]] = {}
+    for row, label in examples:
+        groups.setdefault((len(row[0].negatives), label is not None), []).append((row, label))
+    datasets = {
+        f"{'labelled' if has_label else 'negatives'}_{count}": Dataset.from_dict(
+            {
+                "query": [row[0].query for row, _ in group],
+                "positive": [row[0].positive for row, _ in group],
+                **{f"negative_{n + 1}": [row[0].negatives[n] for row, _ in group] for n in range(count)},
+                **{f"query_{n + 1}": [row[n].query for row, _ in group] for n in range(1, len(group[0][0]))},
+                **({"label": [label for _, label in group]} if has_label else {}),
+            }
+        )
+        for (count, has_label), group in sorted(groups.items())
+    }
+    return next(iter(datasets.values())) if len(datasets) == 1 else DatasetDict(datasets)
+
+
+def data_hash(pairs: Sequence[Pair]) -> str:
+    """Return a hash (32 hex digits, BLAKE2b) of the pairs' texts and their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for pair in pairs:
+        digest.update(json.dumps([pair.query, pair.positive, pair.negatives]).encode() + b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,58 @@
+"""Pairs split into training and validation so that nothing leaks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dragon_finetune.evaluation.overlap import near_duplicates
+from dragon_finetune.pair import GENERAL, Pair, documents_of
+
+
+def split_pairs(pairs: Sequence[Pair], validation_share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Return (training, validation) pairs that share no query, no positive and no source document.
+
+    Pairs that share a query or a positive, exactly or nearly, or one of `GROUP_KEYS` in their metadata, directly or
+    through others, form a group and stay together. Per `source`, groups are drawn in random order until
+    `validation_share` of its pairs is reached; no group that would take it beyond twice that share is drawn. The source
+    "general" is never held back.
+    """
+    groups = _groups(pairs)
+    sources: dict[Any, str] = {}
+    for pair, group in zip(pairs, groups.tolist(), strict=True):
+        sources.setdefault(group, str(pair.metadata.get("source", "")))
+    sizes = np.bincount(groups)
+    order = np.random.default_rng(seed).permutation(len(sizes)).tolist()
+    held_back: set[int] = set()
+    for source in sorted(set(sources.values()) - {GENERAL}):
+        own = [group for group in order if sources[group] == source]
+        wanted = round(sum(sizes[group] for group in own) * validation_share)
+        taken = 0
+        for group in own:
+            if taken < wanted and taken + sizes[group] <= 2 * wanted:
+                held_back.add(group)
+                taken += int(sizes[group])
+    training = [pair for pair, group in zip(pairs, groups.tolist(), strict=True) if group not in held_back]
+    validation = [pair for pair, group in zip(pairs, groups.tolist(), strict=True) if group in held_back]
+    return training, validation
+
+
+def _groups(pairs: Sequence[Pair]) -> Any:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    owners: dict[tuple[str, str], int] = {}
+    links = [
+        (index, owners.setdefault((name, str(value)), index))
+        for index, pair in enumerate(pairs)
+        for name, value in (("query", pair.query), ("positive", pair.positive), *documents_of(pair))
+    ]
+    for texts in ([pair.query for pair in pairs], [pair.positive for pair in pairs]):
+        first: dict[str, int] = {}
+        for index, text in enumerate(texts):
+            first.setdefault(text, index)
+        distinct, places = list(first), list(first.values())
+        links += [(places[near.left], places[near.right]) for near in near_duplicates(distinct, distinct)]
+    rows, columns = zip(*links, strict=True)
+    graph = coo_array((np.ones(len(links)), (rows, columns)), shape=(len(pairs), len(pairs)))
+    return connected_components(graph, directed=False)[1]
