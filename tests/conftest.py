@@ -17,6 +17,7 @@ settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("default")
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 FAMILIES = ("wordpiece", "byte_bpe", "unigram")
 PROMPTS = {
     "wordpiece": {},
@@ -109,6 +110,18 @@ def tiny_models(tmp_path_factory) -> dict[str, Path]:
 def tiny(tiny_models) -> Path:
     """Return one tiny model that has prompts."""
     return tiny_models["byte_bpe"]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Install the two example plugins for real, into a folder of their own."""
+    target = tmp_path_factory.mktemp("site")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", target]
+        + [str(EXAMPLES / "plugins" / name) for name in ("codex-letters-embedder", "codex-broken-embedder")],
+        check=True,
+    )
+    return target
 
 
 @pytest.fixture

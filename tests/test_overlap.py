@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragon_finetune.evaluation.overlap import jaccard, near_duplicates, words
+from dragon_finetune.overlap import jaccard, near_duplicates, words
 from dragon_finetune.pair import Pair
 from dragon_finetune.training.cleaning import clean_pairs
 from dragon_finetune.training.splitting import split_pairs

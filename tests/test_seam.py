@@ -14,19 +14,6 @@ from dragon_finetune import create_chunker, create_embedder, create_trainer, hoo
 from dragon_finetune.errors import PluginError, SettingsError
 
 ROOT = Path(__file__).parents[1]
-PLUGINS = ROOT / "examples" / "plugins"
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Install the two example plugins for real, into a folder of their own."""
-    target = tmp_path_factory.mktemp("site")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", target]
-        + [str(PLUGINS / name) for name in ("codex-letters-embedder", "codex-broken-embedder")],
-        check=True,
-    )
-    return target
 
 
 def test_what_we_offer():

@@ -1,11 +1,15 @@
 """Commands that make pairs and train on them: pairs, train."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dragon_finetune.cli.options import Json, print_result
+
+if TYPE_CHECKING:
+    from dragon_finetune.pair import Pair
+    from dragon_finetune.training.config import TrainingConfig
 
 
 def pairs(
@@ -61,34 +65,42 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train on pairs. The same command goes on where a killed one stopped. Says `kept: base` if tuning did not help."""
-    flags = {
-        "base_model": base_model,
-        "output_dir": output,
-        "epochs": epochs,
-        "learning_rate": lr,
-        "warmup": warmup,
-        "batch_size": batch_size,
-        "gradient_accumulation_steps": gradient_accumulation_steps,
-        "temperature": temperature,
-        "max_seq_length": max_seq_length,
-        "save_steps": save_steps,
-        "seed": seed,
-        "on_overflow": on_overflow,
-        "overwrite": overwrite or None,
-    }
+    from dragon_finetune.pair import read_pairs
+
+    settings = _settings(
+        config,
+        base_model=base_model,
+        output_dir=output,
+        epochs=epochs,
+        learning_rate=lr,
+        warmup=warmup,
+        batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        temperature=temperature,
+        max_seq_length=max_seq_length,
+        save_steps=save_steps,
+        seed=seed,
+        on_overflow=on_overflow,
+        overwrite=overwrite or None,
+    )
+    _train(settings, read_pairs(pairs), dry_run, as_json)
+
+
+def _settings(file: Path | None, **flags: Any) -> "TrainingConfig":
+    """Return the settings of a file, beaten by the flags that are given."""
     from dragon_finetune.settings import read_yaml
     from dragon_finetune.training.config import TrainingConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
-    settings = TrainingConfig(**{**(read_yaml(config) if config else {}), **given})
-    from dragon_finetune.pair import read_pairs
+    return TrainingConfig(**{**(read_yaml(file) if file else {}), **given})
 
-    read = read_pairs(pairs)
+
+def _train(settings: "TrainingConfig", pairs: "list[Pair]", dry_run: bool, as_json: bool) -> None:
     from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
 
     if dry_run:
-        plan = FineTuner(settings).plan(read)
+        plan = FineTuner(settings).plan(pairs)
         print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
         return
-    result = FineTuner(settings).train(read)
+    result = FineTuner(settings).train(pairs)
     print_result(result.model_dump(mode="json"), str(result), as_json)

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dragon_finetune.cli.options import Chunks, Json, Questions, print_result
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
+
+if TYPE_CHECKING:
+    from dragon_finetune.search.space import Space
 
 
 def _numbers(text: str | None, name: str) -> tuple[float, ...] | None:
@@ -17,6 +20,25 @@ def _numbers(text: str | None, name: str) -> tuple[float, ...] | None:
         return tuple(float(each) for each in text.split(",") if each.strip())
     except ValueError:
         raise SettingsError(f"{name} is {text!r}; write numbers with commas between: 1e-5,2e-5.") from None
+
+
+def _space(lr: str | None, epochs: str | None, warmup: str | None) -> "Space":
+    from dragon_finetune.search.space import Space
+
+    given = {"learning_rate": _numbers(lr, "--lr"), "epochs": _numbers(epochs, "--epochs")}
+    given["warmup"] = _numbers(warmup, "--warmup")
+    return Space(**{name: values for name, values in given.items() if values is not None})
+
+
+def _pass_gate(first_run: Path | None, gate: float) -> None:
+    """Exit with 1 and the reason where the first run shows no promise."""
+    from dragon_finetune.search.promise import require_promise
+
+    try:
+        require_promise(first_run, gate)
+    except DragonFinetuneError as refusal:
+        print(refusal, file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def search(
@@ -41,29 +63,21 @@ def search(
 ) -> None:
     """Search learning rate, epochs and warm-up by held-back pairs, never by test questions. 1: the gate says no."""
     from dragon_finetune.search.budget import Budget
-    from dragon_finetune.search.promise import require_promise
     from dragon_finetune.search.report import finish
     from dragon_finetune.search.search import Search
-    from dragon_finetune.search.space import Space
     from dragon_finetune.settings import read_yaml
 
-    given = {"learning_rate": _numbers(lr, "--lr"), "epochs": _numbers(epochs, "--epochs")}
-    given["warmup"] = _numbers(warmup, "--warmup")
     settings = {**(read_yaml(config) if config else {}), "base_model": base_model, "output_dir": output}
     searching = Search(
         pairs,
         settings,
-        space=Space(**{name: values for name, values in given.items() if values is not None}),
+        space=_space(lr, epochs, warmup),
         strategy=strategy,  # type: ignore[arg-type]
         budget=Budget.parse(budget),
         seed=seed,
     )
     if not dry_run and not force:
-        try:
-            require_promise(first_run, gate)
-        except DragonFinetuneError as refusal:
-            print(refusal, file=sys.stderr)
-            raise typer.Exit(1) from None
+        _pass_gate(first_run, gate)
     plan = searching.plan()
     print(plan, file=sys.stderr if as_json else sys.stdout, flush=True)
     if dry_run:

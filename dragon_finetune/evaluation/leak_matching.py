@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dragon_finetune.evaluation.overlap import near_duplicates, plain, words
+from dragon_finetune.overlap import near_duplicates, plain, words
 from dragon_finetune.pair import Pair
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.evaluation.leak_matching import KINDS, matches
-from dragon_finetune.evaluation.overlap import plain
+from dragon_finetune.overlap import plain
 from dragon_finetune.pair import Pair
 
 if TYPE_CHECKING:

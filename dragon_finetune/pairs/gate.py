@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.evaluation.leaks import leaking_queries
-from dragon_finetune.evaluation.overlap import plain
+from dragon_finetune.overlap import plain
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus
 from dragon_finetune.pairs.gate_report import GateReport

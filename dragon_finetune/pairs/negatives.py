@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.evaluation.overlap import NEAR, jaccard, words
+from dragon_finetune.overlap import NEAR, jaccard, words
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.searcher import Searcher
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dragon_finetune.evaluation.overlap import words
+from dragon_finetune.overlap import words
 from dragon_finetune.pairs.corpus import Corpus
 from dragon_finetune.pairs.fusion import Lexical, fused, nearest
 

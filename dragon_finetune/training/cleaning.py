@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dragon_finetune.evaluation.overlap import NEAR, jaccard, near_duplicates, plain, words
+from dragon_finetune.overlap import NEAR, jaccard, near_duplicates, plain, words
 from dragon_finetune.pair import Pair
 
 _REASONS = (
@@ -18,7 +18,7 @@ def clean_pairs(pairs: Sequence[Pair]) -> tuple[list[Pair], dict[str, int]]:
     """Return the pairs without what would teach the wrong thing, and how much was left out, by reason.
 
     Left out: a pair whose query and positive another has too, apart from case, punctuation and spaces, or nearly
-    (`evaluation.overlap.NEAR`); a pair whose query is its positive; a negative that is, exactly or nearly, a positive
+    (`overlap.NEAR`); a pair whose query is its positive; a negative that is, exactly or nearly, a positive
     of the same query.
     """
     dropped = dict.fromkeys(_REASONS, 0)

@@ -143,17 +143,24 @@ class FineTuner:
             return self._wait_for(output)
         outcome = self._keep(model, base, validate, first, looks, guard)
         outcome["forgetting"] = self._forgetting(model, base, folder)
+        outcome |= {**vars(stats.stats), "dropped": dropped}
+        outcome["pairs"] = {"training": len(training), "validation": len(validation)}
+        return self._publish(output, model, folder, outcome, [*training, *validation])
+
+    def _publish(
+        self,
+        output: OutputFolder,
+        model: SentenceTransformer,
+        folder: ModelFolder,
+        outcome: dict[str, Any],
+        pairs: Sequence[Pair],
+    ) -> TrainingResult:
+        """Save the model with all that is known of its making, in the output's place."""
         draft = output.draft()
         save_model(model, draft, folder)
-        result = {
-            **vars(stats.stats),
-            **outcome,
-            "dropped": dropped,
-            "pairs": {"training": len(training), "validation": len(validation)},
-            "fingerprint": fingerprint(ModelFolder.open(draft)),
-        }
+        result = {**outcome, "fingerprint": fingerprint(ModelFolder.open(draft))}
         write_text(draft / "README.md", model_card(self.config, result))
-        write_training_queries(draft, [*training, *validation])
+        write_training_queries(draft, pairs)
         output.publish(
             {
                 "base_model": self.config.base_model,

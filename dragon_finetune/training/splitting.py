@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dragon_finetune.evaluation.overlap import near_duplicates
+from dragon_finetune.overlap import near_duplicates
 from dragon_finetune.pair import GENERAL, Pair, documents_of
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
 from dragon_finetune.evaluation.leaks import leaking_queries
-from dragon_finetune.evaluation.overlap import jaccard, words
 from dragon_finetune.files import read_jsonl, write_json, write_jsonl
+from dragon_finetune.overlap import jaccard, words
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.pairs.corpus import Corpus, Passage, read_corpus
 from dragon_finetune.pairs.entities import Entity, NameFinder, read_indexes
@@ -28,7 +28,7 @@ from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.pairs.synthesis import PairSettings, synthesize
 from dragon_finetune.training.mixing import weigh
 
-CODEX = Path(__file__).parents[1] / "examples" / "dragons_codex" / "data"
+CODEX = Path(__file__).parents[2] / "examples" / "dragons_codex" / "data"
 FILES = sorted((CODEX / "chunks").glob("*.jsonl"))
 QUESTIONS = json.loads((CODEX / "testing" / "questions_100.json").read_text(encoding="utf-8"))["questions"]
 

@@ -22,8 +22,8 @@ from dragon_finetune.evaluation.questions import load_results
 from dragon_finetune.evaluation.retrieval import retrieve
 from dragon_finetune.files import read_jsonl, write_json, write_jsonl
 
-HOSTS = Path(__file__).parent / "hosts"
-DATA = Path(__file__).parents[1] / "examples" / "dragons_codex" / "data"
+HOSTS = Path(__file__).parents[1] / "hosts"
+DATA = Path(__file__).parents[2] / "examples" / "dragons_codex" / "data"
 COMMAND = Path(sys.executable).with_name("dragon-finetune")
 SCRIPTS_A = (
     "src.embedding.emb_03_embed_all_chunks",

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import chromadb
 import pytest
-from test_seam import site  # noqa: F401  (a fixture)
 
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.evaluation.scores import evaluate_results
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.pair import read_pairs
 
-CODEX = Path(__file__).parents[1] / "examples" / "dragons_codex"
+CODEX = Path(__file__).parents[2] / "examples" / "dragons_codex"
 ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")
 SCORES = Path("data/testing/baseline_evaluation_detailed.json")
 SCRIPTS = (
@@ -101,7 +100,7 @@ def test_no_test_question_is_in_the_training_data():
     assert not near
 
 
-def test_the_scripts_run_under_another_plugin_and_survive_a_broken_one(codex, site):  # noqa: F811
+def test_the_scripts_run_under_another_plugin_and_survive_a_broken_one(codex, site):
     switch_to(codex, "embedder: letters\n")
     done = [run(script, codex, PYTHONPATH=str(site)) for script in SCRIPTS]
     assert [process.returncode for process in done] == [0, 0, 0, 1]
