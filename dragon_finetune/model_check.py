@@ -55,6 +55,7 @@ def _is_whole(file: Path) -> bool:
 
 
 def read_optional(path: Path) -> Any:
+    """Return the content of a model's JSON file, {} if there is none; raises ModelError if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -116,6 +116,7 @@ def read_pairs(source: "Iterable[Any] | str | Path") -> list[Pair]:
 
 
 def documents_of(pair: Pair) -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of what says from which document or question a pair was made."""
     nested = pair.metadata.get("metadata")
     for holder in (pair.metadata, nested if isinstance(nested, Mapping) else {}):
         yield from ((key, holder[key]) for key in GROUP_KEYS if holder.get(key) is not None)

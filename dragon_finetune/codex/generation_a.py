@@ -10,6 +10,7 @@ from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder
 
 
 def replace_embedding_a(module: Any) -> None:
+    """Let `VectorStoreManager` of the host's module embed by ours, where the switch says so."""
     manager = getattr(module, "VectorStoreManager", None)
     if not isinstance(manager, type):
         return
@@ -56,6 +57,7 @@ def role_of_caller(host_module: str) -> str:
 
 
 def replace_chunking_a(module: Any) -> None:
+    """Let the host's two chunking functions be our chunker, where the switch says so."""
     if not hasattr(module, "split_into_paragraphs") or not chunker_wanted():
         return
     chunker = LazyChunker()

@@ -15,6 +15,7 @@ _PREFIXES_B = {
 
 
 def replace_embedding_b(module: Any) -> None:
+    """Put ours into the host's registry of managers, under its names and our own."""
     registry = getattr(module, "EMBEDDING_MANAGERS", None)
     if not isinstance(registry, dict):
         return
@@ -76,6 +77,7 @@ class Manager:
 
 
 def replace_chunking_b(module: Any) -> None:
+    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so."""
     plain = getattr(module, "get_chunker", None)
     if plain is None:
         return

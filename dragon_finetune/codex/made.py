@@ -22,6 +22,7 @@ def our_embedder() -> Any:
 
 
 def chunker_wanted() -> bool:
+    """Tell whether the switch names a chunker other than the host's."""
     return chosen()[1] not in (None, "host")
 
 

@@ -5,6 +5,7 @@ import shutil
 
 
 def fast_precisions(on_cpu: bool) -> list[str]:
+    """Return the precisions of this machine, the fastest first; the last is fp32."""
     if on_cpu:
         return ["bf16", "fp32"] if _cpu_has_bf16() else ["fp32"]
     import torch
@@ -15,10 +16,12 @@ def fast_precisions(on_cpu: bool) -> list[str]:
 
 
 def has_openvino() -> bool:
+    """Tell whether OpenVINO is installed."""
     return importlib.util.find_spec("openvino") is not None
 
 
 def openvino_version() -> str:
+    """Return the installed version of OpenVINO, or "none"."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -28,10 +31,12 @@ def openvino_version() -> str:
 
 
 def has_nvidia() -> bool:
+    """Tell whether an NVIDIA driver is here, without importing torch."""
     return shutil.which("nvidia-smi") is not None
 
 
 def has_accelerator() -> bool:
+    """Tell whether torch sees an accelerator."""
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()

@@ -19,6 +19,7 @@ def probes() -> list[str]:
 
 
 def fastest_budget(engine: Engine, budgets: Sequence[int], limit: int | None) -> int:
+    """Return the budget, of those given, at which `engine` embeds the most texts of one length per second."""
     tokens = min(128, limit or 128)
     text = "tide " * (tokens - 2)
     speeds = {}

@@ -122,4 +122,5 @@ class Comparison:
 
 
 def first_few(items: Sequence[Any]) -> str:
+    """Return the first five items as text."""
     return ", ".join(map(str, items[:5])) + (", ..." if len(items) > 5 else "")

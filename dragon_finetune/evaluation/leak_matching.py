@@ -60,6 +60,7 @@ def _weighted(left: frozenset[str], right: frozenset[str], weights: Mapping[str,
 
 
 def origin(pair: Pair) -> Any:
+    """Return the id of the question that a pair was made from, or None."""
     nested = pair.metadata.get("metadata")
     for holder in (pair.metadata, nested if isinstance(nested, Mapping) else {}):
         if holder.get("original_question_id") is not None:

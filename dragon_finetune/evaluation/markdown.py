@@ -29,6 +29,8 @@ def markdown(comparison: Comparison) -> str:
 
 
 def rows_of(comparison: Comparison) -> list[dict[str, str]]:
+    """Return the rows of the comparison's table, each value as it is printed."""
+
     def row(name: str, base: float | None, tuned: float | None, test: PairedTest, digits: int) -> dict[str, str]:
         return {
             "name": name,

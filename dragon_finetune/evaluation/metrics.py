@@ -59,6 +59,7 @@ def ndcg_at_10(scores: npt.NDArray[Any], right: Sequence[int]) -> float:
 
 
 def ideal(count: int) -> float:
+    """Return the discounted gain of `count` relevant passages ranked first."""
     return float((1 / np.log2(np.arange(2, count + 2))).sum())
 
 

@@ -13,10 +13,12 @@ SAME = 0.995
 
 
 def agreement(embedder: FineTunedEmbedder, records: Sequence[Record], unit: Vectors, role: Role | None) -> Any:
+    """Tell of each record whether its stored vector is what `embedder` makes of its text."""
     return cosines_to_stored(embedder, records, unit, role) >= SAME
 
 
 def cosines_to_stored(embedder: FineTunedEmbedder, records: Sequence[Record], unit: Vectors, role: Role | None) -> Any:
+    """Return the cosine of each stored unit vector to what `embedder` makes of its record's text."""
     again = _patient(embedder).encode([record.text for record in records], role=role)
     return (again * unit).sum(axis=1)
 

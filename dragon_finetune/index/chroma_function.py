@@ -68,6 +68,7 @@ def embedding_function(embedder: FineTunedEmbedder) -> FineTunedEmbeddingFunctio
 
 
 def stale(what: str, known: str, embedder: FineTunedEmbedder) -> str:
+    """Return the sentence that says whose vectors these are, and what to do."""
     return (
         f"{what} was made by another encoder (fingerprint {known[:8]}) than {embedder.model_path} "
         f"({embedder.fingerprint[:8]}): its answers would be noise. Embed it again, or open it with the model that "

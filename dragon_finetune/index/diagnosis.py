@@ -26,6 +26,7 @@ def diagnose(
     unit: Vectors,
     agree: Any,
 ) -> Finding:
+    """Return why the sampled vectors that do not agree are not this encoder's."""
     for role, prompt in (("query", "the query prompt"), (None, "no prompt")):
         if agreement(embedder, records, unit, role).mean() > max(_MOST, agree.mean()):  # type: ignore[arg-type]
             return Finding("prompts", f"Its documents were embedded with {prompt}: embed it again.")

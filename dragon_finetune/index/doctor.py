@@ -56,6 +56,7 @@ def examine(
 
 
 def recorded_base(embedder: FineTunedEmbedder) -> list[str]:
+    """Return the base that a tuned folder records, as a list of none or one."""
     from dragon_finetune.files import read_json
 
     card = embedder.folder.path / CARD

@@ -15,6 +15,7 @@ _NUMBERING = re.compile(r"^(?:chapter\s+)?(?:[ivxlc]+|\d+)[.:)]\s+(?=\S)", re.IG
 
 
 def pair_of(source: str, query: str, positive: str, passage: Passage) -> Pair:
+    """Return the pair of a passage, with its source and place."""
     metadata = {"source": source, "positive_chunk_id": passage.id, "page": passage.page}
     return Pair(" ".join(query.split()), positive.strip(), (), metadata)
 
@@ -36,6 +37,7 @@ def cloze(corpus: Corpus, dice: random.Random, style: QueryStyle) -> Iterator[Pa
 
 
 def shortened(sentence: str, most: int, dice: random.Random) -> str:
+    """Return at most `most` words of a sentence, from a random place."""
     words = sentence.split()
     if len(words) <= max(most, 6):
         return sentence
@@ -88,6 +90,7 @@ def heading(corpus: Corpus, dice: random.Random, style: QueryStyle) -> Iterator[
 
 
 def asked(name: str, entity: Entity, corpus: Corpus, dice: random.Random, style: QueryStyle) -> str:
+    """Return the name, or a question about it, as the style's share of questions has it."""
     if not corpus.english or dice.random() >= style.questions:
         return name
     if entity.person:

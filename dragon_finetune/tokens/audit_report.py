@@ -129,6 +129,7 @@ class TokenAudit:
 
 
 def report(audit: FieldAudit) -> list[str]:
+    """Return the lines that show one field."""
     at = "  ".join(f"p{p} {value:.0f}" for p, value in audit.percentiles.items())
     prompt = f", prompt {audit.prompt!r}" if audit.prompt else ""
     return [

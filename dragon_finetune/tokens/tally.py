@@ -12,6 +12,8 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 class Text(NamedTuple):
+    """A text with its place in the input and the `source` of its record."""
+
     where: str
     text: str
     source: str | None
@@ -26,6 +28,7 @@ class Tally:
         self._longest: list[tuple[int, int, Text]] = []
 
     def add(self, tokens: int, text: Text) -> None:
+        """Count a text."""
         self._lengths[tokens] = self._lengths.get(tokens, 0) + 1
         self._audit.texts += 1
         if text.source is not None:
@@ -44,6 +47,7 @@ class Tally:
             source.tokens_lost += tokens - self._audit.limit
 
     def finish(self) -> FieldAudit:
+        """Return the audit of all that was counted."""
         audit = self._audit
         limit = audit.limit
         lengths = np.array(sorted(self._lengths), dtype=np.int64)

@@ -25,6 +25,7 @@ def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> N
 
 
 def model_card(config: TrainingConfig, result: dict[str, Any]) -> str:
+    """Return the README of a trained folder."""
     scores = "".join(f"- validation nDCG@10, {name}: {score:.4f}\n" for name, score in result["validation"].items())
     return (
         "---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\n---\n"

@@ -25,7 +25,7 @@ class Validation:
 
     The cap on the corpus keeps every right passage and, of the others, those that the untrained model takes for the
     nearest: hard distractors, so that a small corpus is not an easy one. Where a query's words are from another passage
-    than its positive (`pairs.asked_from`), that is the right one: it is surely relevant, no training shows it to this
+    than its positive (`pair.asked_from`), that is the right one: it is surely relevant, no training shows it to this
     query, and a search's first place, which the positive is, is only a guess. (Known-item search.)
 
     Args:
