@@ -3,14 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.text import check_text
-
-if TYPE_CHECKING:
-    pass
 
 _QUERY_NAMES = ("query", "anchor", "question")
 _POSITIVE_NAMES = ("positive_text", "positive", "answer", "passage")

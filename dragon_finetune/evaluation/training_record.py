@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dragon_finetune.evaluation.leaks import LeakReport, find_leaks
 from dragon_finetune.evaluation.runs import Run
@@ -10,9 +10,6 @@ from dragon_finetune.evaluation.training_queries import read_training_queries
 from dragon_finetune.files import read_json, read_jsonl
 from dragon_finetune.model_place import CARD, EMBEDDED
 from dragon_finetune.pair import Pair, as_pair
-
-if TYPE_CHECKING:
-    pass
 
 
 def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:

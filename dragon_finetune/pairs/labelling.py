@@ -30,9 +30,9 @@ _KINDS = ("span", "gaps", "keywords")
 def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk: int) -> Iterator[Pair]:
     """Yield words of one passage with the other passage that a hybrid search ranks first, and one more.
 
-    The search adds to the base's cosines what BM25 says (`pairs.fusion`), which together find more than either
-    (examples/benchmarks/bench_pairs.py); its ranking is what the trainer lets the base learn (`training.distillation`). The
-    passage that the words are from is left out, else every query would be answered by its own copy. Queries are, as
+    The search adds to the base's cosines what BM25 says (`pairs.fusion`): they find more than either
+    (examples/benchmarks/bench_pairs.py); its ranking is what the base is taught (`training.distillation`). The passage
+    that the words are from is left out, else every query would be answered by its own copy. Queries are, as
     the dice fall, a span of a sentence, such a span with gaps, or some of a sentence's words that are not everywhere.
 
     Args:

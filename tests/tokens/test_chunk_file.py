@@ -1,0 +1,53 @@
+"""Files of texts chunked into files of chunks."""
+
+import itertools
+import json
+import tracemalloc
+
+from dragon_finetune import TokenChunker
+
+
+def test_a_stream_is_chunked_in_bounded_memory():
+    def stream(count):
+        return itertools.islice(itertools.cycle(["Salt and lamp and oar. " * 400]), count)
+
+    chunker = TokenChunker("embedded")
+    list(chunker.chunk_many(stream(2)))
+
+    def peak(count):
+        tracemalloc.start()
+        for _ in chunker.chunk_many(stream(count)):
+            pass
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    # Keeping the chunks would add a tenth.
+    assert peak(450) < 1.03 * peak(150)
+
+
+def test_command_keeps_metadata_and_overlaps(cli, write_jsonl, tiny, tmp_path):
+    source = write_jsonl("pages.jsonl", [{"text": "Salt and lamp. " * 40, "book_number": 3}, {"text": "One."}])
+    done = cli("chunk", source, tmp_path / "out.jsonl", "--model", tiny, "--max-tokens", 40, "--overlap-tokens", 12)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    first = [record for record in records if record.get("book_number") == 3]
+    assert [record["chunk_index"] for record in first] == list(range(first[0]["total_chunks"]))
+    assert all(one["end"] > two["start"] for one, two in itertools.pairwise(first))
+    assert records[-1]["text"] == "One."
+
+
+def test_command_names_the_line_without_text_and_leaves_the_old_output(cli, tiny, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n\n{"body": "x"}\n', encoding="utf-8")
+    (tmp_path / "out.jsonl").write_text("old", encoding="utf-8")
+    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
+    assert done.returncode == 2
+    assert "in.jsonl, line 3: expected a string, found NoneType" in done.stderr
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "old"
+
+
+def test_an_empty_file_gives_an_empty_file(cli, tiny, tmp_path):
+    (tmp_path / "in.jsonl").write_text("", encoding="utf-8")
+    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
+    assert done.stdout.startswith("0 records -> 0 chunks")
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == ""

@@ -1,0 +1,113 @@
+"""Runs that are killed, and runs of two processes, end where an uninterrupted one ends."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from conftest import make_pairs
+from runs_of_training import PAIRS, config
+
+from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
+from dragon_finetune.errors import ModelError
+
+TRAIN = "import sys; from dragon_finetune.cli.app import main; sys.argv[0] = 'dragon-finetune'; main()"
+KILLS = int(os.environ.get("KILLS", "1"))
+
+
+def result_of(folder):
+    return json.loads((folder / "dragon_finetune.json").read_text(encoding="utf-8"))["result"]
+
+
+@pytest.mark.parametrize("lora", ["null", "4"])
+def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, lora):
+    from safetensors.torch import load_file
+
+    file = write_jsonl("pairs.jsonl", PAIRS)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        f"epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\nlora_rank: {lora}\n", encoding="utf-8"
+    )
+    arguments = ["train", file, "--base-model", tiny, "--config", settings]
+    # The uninterrupted one trains in this process: a start costs more than the training.
+    chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    FineTuner(TrainingConfig(base_model=tiny, output_dir=tmp_path / "whole", **chosen)).train(file)
+    whole = result_of(tmp_path / "whole")
+
+    def command(out):
+        return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
+
+    process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "killed.work" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed").exists()
+    resumed = json.loads(subprocess.run(command(tmp_path / "killed"), capture_output=True, check=True).stdout)
+    assert 0 < resumed["steps"] < whole["steps"] == 54
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(one[name].equal(two[name]) for name in one)
+    assert resumed["curve"] == whole["curve"]
+
+
+def test_a_run_killed_at_any_moment_ends_the_same(tmp_path, tiny, write_jsonl):
+    file = write_jsonl("pairs.jsonl", PAIRS)
+    arguments = ["train", file, "--base-model", tiny, "--epochs", 6, "--batch-size", 4, "--save-steps", 5]
+
+    def command(out):
+        return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
+
+    started = time.perf_counter()
+    whole = json.loads(subprocess.run(command(tmp_path / "whole"), capture_output=True, check=True).stdout)
+    seconds = time.perf_counter() - started
+    dice = random.Random(7)
+    for attempt in range(KILLS):
+        out = tmp_path / f"killed {attempt}"
+        process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(dice.uniform(0.2, 1.0) * seconds)
+        process.kill()
+        process.wait()
+        resumed = json.loads(subprocess.run(command(out), capture_output=True, check=True).stdout)
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", out.name)]
+        assert weights[0] == weights[1]
+        assert resumed["curve"] == whole["curve"]
+        assert resumed["validation"] == whole["validation"]
+
+
+def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):
+    work = tmp_path / "out.work"
+    work.mkdir()
+    (work / "run.json").write_text(json.dumps({"epochs": 9.0}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"unfinished run that differs .*epochs: 9.0 before, 1.0 now"):
+        FineTuner(config(tiny, tmp_path / "out")).train(PAIRS)
+
+
+def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
+    file = write_jsonl("pairs.jsonl", make_pairs(80))
+    entry = tmp_path / "entry.py"
+    entry.write_text("from dragon_finetune.cli.app import main\nmain()\n", encoding="utf-8")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\n", encoding="utf-8")
+    arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]
+
+    def run(processes, batch, out):
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [sys.executable, *launch, entry, *arguments, out, "--batch-size", str(batch), "--epochs", "3"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads((out / "dragon_finetune.json").read_text(encoding="utf-8"))["result"]
+
+    # The same number of pairs per step either way, and the same negatives, gathered across the processes.
+    one, two = run(1, 16, tmp_path / "one"), run(2, 8, tmp_path / "two")
+    assert one["steps"] == two["steps"]
+    assert two["validation"]["base"] == pytest.approx(one["validation"]["base"])
+    assert two["final_loss"] == pytest.approx(one["final_loss"], rel=0.15)
+    assert FineTunedEmbedder(tmp_path / "two", device="cpu", precision="fp32").embed_query("who")

