@@ -1,5 +1,6 @@
 """A training pair: one query and its passages, read from the shapes that people have."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from dragon_finetune.text import check_text
 
 _QUERY_NAMES = ("query", "anchor", "question")
 _POSITIVE_NAMES = ("positive_text", "positive", "answer", "passage")
+_NEGATIVE_NAMES = ("negative_texts", "negatives", "hard_negatives", "neg", "negative", "hard_negative")
+_NUMBERED_NEGATIVE = re.compile(r"negative_\d+")
+# What tells of negatives without being their texts: metadata, as it comes from the codex's own pairs.
+_ABOUT_NEGATIVES = re.compile(r"_(ids?|scores?|sources?)$")
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,14 @@ def as_pair(item: Any, where: str) -> Pair:
     """Return a pair from a Pair, a mapping (pairs file, Dataset row) or a legacy InputExample.
 
     Args:
-        item: a mapping with `query` and `positive_text` (or `anchor` and `positive`) and optional `negative_texts`,
-            `negative` or `negative_1`...; or an object with `texts` = [query, positive, negatives...].
+        item: a mapping with `query` and `positive_text` (or `anchor` and `positive`) and optional `negative_texts`
+            (or `negatives`, `hard_negatives`, `neg`, `negative`, `negative_1`...; a list of texts, or one text); or an
+            object with `texts` = [query, positive, negatives...].
         where: the item's place, for error messages.
 
     Raises:
-        DataError: no query, no positive, or a text that is empty or not a string; names the place and the value.
+        DataError: no query, no positive, a text that is empty or not a string, or a name that is nearly one for
+            negatives; names the place and the value.
     """
     if isinstance(item, Pair):
         pair = item
@@ -64,9 +71,29 @@ def is_pair_like(item: Any) -> bool:
 def _pair_from_mapping(item: Mapping[str, Any], where: str) -> Pair:
     query = _first(item, _QUERY_NAMES, where)
     positive = _first(item, _POSITIVE_NAMES, where)
-    negatives, used = _negatives(item)
-    taken = {*_QUERY_NAMES, *_POSITIVE_NAMES, *used}
-    return Pair(query, positive, negatives, {name: value for name, value in item.items() if name not in taken})
+    names = [name for name in item if name in _NEGATIVE_NAMES or _NUMBERED_NEGATIVE.fullmatch(str(name))]
+    negatives = tuple(text for name in names for text in _texts(item[name], f"{where}, negative"))
+    taken = {*_QUERY_NAMES, *_POSITIVE_NAMES, *names}
+    metadata = {name: value for name, value in item.items() if name not in taken}
+    _refuse_near_misses(metadata, where)
+    return Pair(query, positive, negatives, metadata)
+
+
+def _texts(value: Any, where: str) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    raise DataError(f"{where}: expected a list of texts, found {type(value).__name__} {value!r:.60}.")
+
+
+def _refuse_near_misses(metadata: Mapping[str, Any], where: str) -> None:
+    for name, value in metadata.items():
+        meant = re.match(r"(hard_?)?neg", str(name), re.IGNORECASE) and isinstance(value, (str, list, tuple))
+        if meant and value and not _ABOUT_NEGATIVES.search(str(name)):
+            raise DataError(f"{where}: nobody reads {name!r}, which looks like negatives. Call it 'negative_texts'.")
 
 
 def _pair_from_texts(texts: Any, where: str) -> Pair:
@@ -80,13 +107,6 @@ def _first(item: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
         if item.get(name) is not None:
             return item[name]
     raise DataError(f"{where}: the pair has no {names[0]!r}; it has {sorted(item)}.")
-
-
-def _negatives(item: Mapping[str, Any]) -> tuple[tuple[str, ...], set[str]]:
-    if isinstance(item.get("negative_texts"), (list, tuple)):
-        return tuple(item["negative_texts"]), {"negative_texts"}
-    names = [name for name in item if name == "negative" or (name.startswith("negative_") and name[9:].isdigit())]
-    return tuple(item[name] for name in names if item[name] is not None), {*names, "negative_texts"}
 
 
 GENERAL = "general"
