@@ -1,5 +1,7 @@
 """What cleaning may leave out, and what it must not lose."""
 
+import pytest
+
 from dragon_finetune.pair import Pair
 from dragon_finetune.training.cleaning import clean_pairs
 
@@ -21,3 +23,29 @@ def test_nearly_equal_pairs_keep_the_negatives_of_both():
     kept, dropped = clean_pairs(rows)
     assert [pair.negatives for pair in kept] == [("One.", "Two.")]
     assert dropped["near-duplicate pairs"] == 1
+
+
+@pytest.mark.parametrize("shared", ["query", "positive", "query and negatives"])
+def test_pairs_that_share_a_text_cost_work_in_step_with_their_number(monkeypatch, shared):
+    comparisons = 0
+
+    def counted(left, right):
+        nonlocal comparisons
+        comparisons += 1
+        return len(left & right) / len(left | right)
+
+    monkeypatch.setattr("dragon_finetune.overlap.jaccard", counted)
+    monkeypatch.setattr("dragon_finetune.training.cleaning.jaccard", counted, raising=False)
+
+    def work(count):
+        nonlocal comparisons
+        comparisons = 0
+        texts = [" ".join(f"w{n}x{place}" for place in range(12)) for n in range(count)]
+        negatives = [((f"n{n} m{n} k{n}",) if "negatives" in shared else ()) for n in range(count)]
+        rows = [Pair(QUERY, text, extra) for text, extra in zip(texts, negatives, strict=True)]
+        if shared == "positive":
+            rows = [Pair(text, POSITIVE) for text in texts]
+        assert len(clean_pairs(rows)[0]) == count
+        return comparisons
+
+    assert work(400) <= 2.5 * work(200)
