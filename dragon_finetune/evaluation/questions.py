@@ -6,6 +6,7 @@ from typing import Any
 
 from dragon_finetune.errors import DataError, suggest
 from dragon_finetune.files import read_json
+from dragon_finetune.text import check_text
 
 DIFFICULTIES = ("easy", "medium", "hard")
 
@@ -56,9 +57,17 @@ def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[s
             raise DataError(
                 f"{where}: difficulty is {item['difficulty']!r}. {suggest(str(item['difficulty']), DIFFICULTIES)}"
             )
-        if not item["expected_topics"]:
-            raise DataError(f"{where}: expected_topics is empty; a question without topics can't be scored.")
+        _check_topics(item["expected_topics"], where)
         if item["question_id"] in seen:
             raise DataError(f"{where}: question_id {item['question_id']!r} occurs twice.")
         seen.add(item["question_id"])
     return items
+
+
+def _check_topics(topics: Any, where: str) -> None:
+    if not isinstance(topics, (list, tuple)):
+        raise DataError(f"{where}: expected_topics is {topics!r:.60}; write a list of texts, [...] around it.")
+    if not topics:
+        raise DataError(f"{where}: expected_topics is empty; a question without topics can't be scored.")
+    for number, topic in enumerate(topics, start=1):
+        check_text(topic, f"{where}, topic {number}")

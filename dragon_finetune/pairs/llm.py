@@ -95,6 +95,7 @@ def _ask(passage: Passage, settings: LlmSettings) -> str:
         "model": settings.model,
         "prompt": PROMPT.format(words=settings.words, text=passage.text),
         "stream": False,
+        "think": False,  # a thinking model's thoughts are no query
         "options": {"seed": settings.seed, "temperature": 0.7},
     }
     request = urllib.request.Request(
@@ -106,7 +107,7 @@ def _ask(passage: Passage, settings: LlmSettings) -> str:
     for _ in range(_TRIES):
         try:
             with urllib.request.urlopen(request, timeout=settings.timeout) as answer:
-                return _clean(json.loads(answer.read())["response"])
+                return cleaned(json.loads(answer.read())["response"])
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
@@ -117,9 +118,10 @@ def _ask(passage: Passage, settings: LlmSettings) -> str:
     )
 
 
-def _clean(answer: str) -> str:
+def cleaned(answer: str) -> str:
     """Return the first line of an answer without a model's thinking, quotation marks and numbering; "" of prose."""
-    visible = re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL).strip()
+    # A server may pass on the thoughts of a model with either tag cut off; of unclosed ones nothing is an answer.
+    visible = answer.rpartition("</think>")[2].partition("<think>")[0].strip()
     line = visible.split("\n", 1)[0].strip()
     line = re.sub(r"^(?:\d+[.)]|[-*]|question:)\s*", "", line, flags=re.IGNORECASE).strip("\"'“”* ")
     return line if len(line) <= _LONGEST_ANSWER else ""

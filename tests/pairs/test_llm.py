@@ -10,7 +10,7 @@ from codex_of_pairs import read_codex
 
 from dragon_finetune.errors import DragonFinetuneError
 from dragon_finetune.pairs.corpus import Corpus
-from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries
+from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries, cleaned
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +77,18 @@ def test_a_server_that_fails_loses_nothing(codex, ollama, tmp_path):
     before = len(handler.asked)
     list(ask_for_queries(some, settings))
     assert len(handler.asked) - before == 12 - 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "query"),
+    [
+        ("<think>Is it he?</think>\n\nWho lit the lamp?", "Who lit the lamp?"),
+        ("Is it he? Let me see.</think>Who lit the lamp?", "Who lit the lamp?"),
+        ("<think>Is it he? Let me", ""),
+        ("<think>a</think><think>b</think>Who lit the lamp?", "Who lit the lamp?"),
+        ('1. "Who lit the lamp?"', "Who lit the lamp?"),
+        ("<think>" * 50_000, ""),
+    ],
+)
+def test_a_models_thoughts_are_no_query(answer, query):
+    assert cleaned(answer) == query
