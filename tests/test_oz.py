@@ -37,6 +37,7 @@ def cloze_pairs(texts: list[str]) -> list[dict]:
     return pairs
 
 
+@pytest.mark.slow
 def test_a_novel_end_to_end(tmp_path):
     chapters = [json.loads(line) for line in OZ.read_text(encoding="utf-8").splitlines()]
     book = [chapter for chapter in chapters if chapter["book_number"] == 1]

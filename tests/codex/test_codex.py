@@ -24,6 +24,7 @@ def model_of(embedder: str, tiny: Path) -> FineTunedEmbedder:
 
 
 @pytest.mark.parametrize("embedder", ["base", "finetuned"])
+@pytest.mark.slow
 def test_generation_a_runs_unchanged_with_prompts_of_their_own(tmp_path, tiny, env_of, embedder):
     host = lay_out("a", tmp_path / "host", env_of[embedder])
     done = run_all(host, SCRIPTS_A)
@@ -134,6 +135,7 @@ def test_ctrl_c_is_the_hosts(tmp_path):
     assert codes[0] == codes[1]
 
 
+@pytest.mark.slow
 def test_interrupted_at_any_moment_or_started_twice_nothing_of_ours_is_broken(tmp_path, tiny, env_of):
     host = lay_out("a", tmp_path / "host", env_of["finetuned"])
     command = [str(COMMAND), "run", "-m", SCRIPTS_A[0]]

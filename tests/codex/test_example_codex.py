@@ -155,6 +155,7 @@ def demo(tmp_path_factory):
     return out, subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_demo_runs_the_whole_path(demo):
     out, done = demo
     assert done.returncode == 0, done.stderr
@@ -166,6 +167,7 @@ def test_the_demo_runs_the_whole_path(demo):
     assert (out / "codex" / "models" / "finetuned" / "dragon_finetune.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_switch_is_the_only_difference_between_the_two_runs(demo):
     out, _ = demo
     ours, theirs = ((root / "codex.yaml").read_text(encoding="utf-8").splitlines() for root in (out / "codex", CODEX))

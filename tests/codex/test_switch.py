@@ -20,6 +20,7 @@ from dragon_finetune.files import read_jsonl
         ("src/utils/config.py", '            cls._instance.EMBEDDER = "finetuned"\n'),
     ],
 )
+@pytest.mark.slow
 def test_the_switch_is_found_wherever_the_host_keeps_its_settings(tmp_path, tiny, place, written):
     host = lay_out("a", tmp_path / "host")
     options = {"FINETUNED_MODEL_PATH": str(tiny), "FINETUNED_ON_OVERFLOW": "split", "FINETUNED_DEVICE": "cpu"}

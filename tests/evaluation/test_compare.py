@@ -206,6 +206,7 @@ def test_the_command_prints_json_markdown_and_exit_codes(files, cli):
     assert "best of 2 candidates: tuned.json" in many.stdout
 
 
+@pytest.mark.slow
 def test_models_are_compared_without_a_host(tmp_path, cli, tiny, tiny_models):
     rows = [{"chunk_id": f"c{n}", "text": f"Tale {n} tells of {' '.join(TOPICS[: n % 5])}."} for n in range(40)]
     write_jsonl(tmp_path / "chunks.jsonl", rows)

@@ -18,6 +18,7 @@ def draw(rng: np.random.Generator, gain: float) -> tuple[np.ndarray, np.ndarray]
     return base.astype(float), base + step + improved  # the scale's ends are left open, so that the truth is known
 
 
+@pytest.mark.slow
 def test_under_no_difference_the_interval_excludes_zero_in_5_percent():
     rng = np.random.default_rng(1)
     tests = [paired_test(*draw(rng, 0), seed=n, resamples=1000) for n in range(DRAWS)]
@@ -25,6 +26,7 @@ def test_under_no_difference_the_interval_excludes_zero_in_5_percent():
     assert 0.035 <= sum(test.p < 0.05 for test in tests) / DRAWS <= 0.065
 
 
+@pytest.mark.slow
 def test_a_true_gain_is_found_as_often_as_computed():
     rng = np.random.default_rng(3)
     gain = float(np.mean([detectable_gain(np.subtract(*draw(rng, 0)[::-1])) for _ in range(200)]))

@@ -117,6 +117,7 @@ def test_a_full_disk_is_said_and_costs_nothing_done(tmp_path, tiny, embedder):
     assert embed_files([file], tmp_path / "out", embedder).embedded == 20
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(tmp_path, tiny):
     file = write_chunks(tmp_path / "a.jsonl", 13_000)
     command = [Path(sys.executable).with_name("dragon-finetune"), "embed", file, "-m", tiny, "--on-overflow", "split"]
@@ -142,6 +143,7 @@ def shards(out):
     return {file.relative_to(out): file.read_bytes() for file in sorted(out.rglob("*.parquet"))}
 
 
+@pytest.mark.slow
 def test_command_loads_a_collection_that_knows_its_encoder(tmp_path, cli, tiny, tiny_models):
     import chromadb
 

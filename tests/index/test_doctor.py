@@ -147,6 +147,7 @@ def test_bf16_and_split_texts_are_no_false_alarm(tmp_path, tiny):
     assert examine(makers[1], tmp_path / "store").fresh
 
 
+@pytest.mark.slow
 def test_command_says_so_with_its_exit_code(tmp_path, cli, tiny, retrained, vectors):
     build(tmp_path / "vector_stores", TEXTS, vectors)
     fresh = cli("doctor", "-m", tiny)

@@ -42,6 +42,7 @@ def test_the_trainer_takes_weights_and_reports_by_source(tiny, tmp_path):
         FineTuner(TrainingConfig(**settings, overwrite=True, source_weights={"c": 0.5})).train(pairs)
 
 
+@pytest.mark.slow
 def test_the_command_from_chunks_to_pairs(cli, tmp_path, tiny):
     avoid = CODEX / "testing" / "questions_100.json"
     arguments = ["pairs", *FILES, "--questions-to-avoid", avoid, "--out", "pairs.jsonl"]

@@ -41,6 +41,7 @@ def grid(pairs, tiny, tmp_path_factory):
     return searching(pairs, tiny, tmp_path_factory.mktemp("search") / "out").run()
 
 
+@pytest.mark.slow
 def test_the_grid_is_tried_in_full_and_the_best_by_validation_wins(grid):
     assert len(grid.trials) == 4
     assert {trial.state for trial in grid.trials} == {"complete"}
@@ -58,6 +59,7 @@ def test_a_finished_search_repeats_nothing(grid, pairs, tiny):
     assert {file: file.stat().st_mtime_ns for file in grid.best.parent.rglob("*.safetensors")} == before
 
 
+@pytest.mark.slow
 def test_adaptive_stops_early_and_costs_fewer_steps(pairs, tiny, tmp_path, grid):
     result = searching(pairs, tiny, tmp_path / "out", strategy="adaptive").run()
     assert {trial.settings["epochs"] for trial in result.trials} == {2}
@@ -66,6 +68,7 @@ def test_adaptive_stops_early_and_costs_fewer_steps(pairs, tiny, tmp_path, grid)
     assert all(trial.steps >= result.trials[0].steps / 3 for trial in result.trials)
 
 
+@pytest.mark.slow
 def test_no_run_is_judged_while_rates_still_rise(pairs, tiny, tmp_path):
     space = Space(learning_rate=(1e-4, 1e-3), epochs=(1,), warmup=(0.9,))
     result = searching(pairs, tiny, tmp_path / "out", space=space, strategy="adaptive").run()
@@ -73,6 +76,7 @@ def test_no_run_is_judged_while_rates_still_rise(pairs, tiny, tmp_path):
     assert all(trial.steps >= 0.9 * whole for trial in result.trials)
 
 
+@pytest.mark.slow
 def test_one_factor_at_a_time(pairs, tiny, tmp_path):
     result = searching(pairs, tiny, tmp_path / "out", strategy="factors").run()
     tried = {tuple(trial.settings.values()) for trial in result.trials}
@@ -138,6 +142,7 @@ def test_the_gate(tmp_path):
 COMMAND = "from dragon_finetune.cli.app import main; main()"
 
 
+@pytest.mark.slow
 def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, grid):
     settings = tmp_path / "settings.yaml"
     settings.write_text("".join(f"{name}: {value}\n" for name, value in SHARED.items()), encoding="utf-8")

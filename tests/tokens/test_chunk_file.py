@@ -4,9 +4,12 @@ import itertools
 import json
 import tracemalloc
 
+import pytest
+
 from dragon_finetune import TokenChunker
 
 
+@pytest.mark.slow
 def test_a_stream_is_chunked_in_bounded_memory():
     def stream(count):
         return itertools.islice(itertools.cycle(["Salt and lamp and oar. " * 400]), count)

@@ -25,6 +25,7 @@ def result_of(folder):
 
 
 @pytest.mark.parametrize("lora", ["null", "4"])
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, lora):
     from safetensors.torch import load_file
 
@@ -57,6 +58,7 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     assert resumed["curve"] == whole["curve"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_ends_the_same(tmp_path, tiny, write_jsonl):
     file = write_jsonl("pairs.jsonl", PAIRS)
     arguments = ["train", file, "--base-model", tiny, "--epochs", 6, "--batch-size", 4, "--save-steps", 5]
@@ -89,6 +91,7 @@ def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):
         FineTuner(config(tiny, tmp_path / "out")).train(PAIRS)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     file = write_jsonl("pairs.jsonl", make_pairs(80))
     entry = tmp_path / "entry.py"

@@ -72,6 +72,7 @@ def test_bad_settings_are_refused(settings, words):
         TrainingConfig(base_model="embedded", output_dir="out", **settings)
 
 
+@pytest.mark.slow
 def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl, tmp_path):
     model = build_model(tmp_path / "base", "wordpiece")
     done = cli("train", write_jsonl("pairs.jsonl", PAIRS), "--base-model", model, "--output", "out", "--json")
