@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.text import check_text
 
@@ -25,15 +26,44 @@ class ChunkRef:
         return hashlib.blake2b(self.text.encode(), digest_size=16).digest()
 
 
-def read_chunks(files: Sequence[Path | str]) -> Iterator[ChunkRef]:
-    """Yield the chunks of chunk files, in order. A chunk without `chunk_id` gets `<stem>_<row>` as the host does.
+def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator[ChunkRef]:
+    """Yield the chunks of chunk files, in order.
+
+    A chunk without `chunk_id` gets `<stem>_<row>` as the host does; where two files have one stem, as much of their
+    paths stands before it as tells them apart.
+
+    Args:
+        files: JSON lines of chunks.
+        unique: refuse an id that comes twice. Where ids are not used, a host's own repeated ones do no harm.
 
     Raises:
-        DataError: bad JSON, or a chunk without text; names file and line.
+        DataError: bad JSON, a chunk without text, an id that comes twice, or a file given twice; names file and line.
     """
-    for file in map(Path, files):
+    paths = [Path(file).resolve() for file in files]
+    if unique and len({*paths}) < len(paths):
+        again = next(file for number, file in enumerate(files) if paths[number] in paths[:number])
+        raise DataError(f"{again} is given twice. Give each chunk file once.")
+    places: dict[str, str] = {}
+    for file, label in zip(files, _labels(paths), strict=True):
         for row, (line, record) in enumerate(read_jsonl(file)):
             where = f"{file}, line {line}"
             text = check_text(record.get("text"), where)
             metadata = {key: value for key, value in record.items() if key != "text"}
-            yield ChunkRef(where, str(record.get("chunk_id") or f"{file.stem}_{row}"), text, metadata)
+            chunk = ChunkRef(where, str(record.get("chunk_id") or f"{label}_{row}"), text, metadata)
+            if unique and places.setdefault(chunk.id, where) != where:
+                raise DataError(
+                    f"{where}: chunk_id {chunk.id!r} is also that of {places[chunk.id]}; one would overwrite the "
+                    "other. Give each chunk an id of its own, or leave chunk_id out."
+                )
+            yield chunk
+
+
+def _labels(files: Sequence[Path]) -> list[str]:
+    """Return each file's stem, with as many of its folders before it as no other file of that stem has."""
+    parts = [file.with_suffix("").parts for file in files]
+    labels = []
+    for place, own in enumerate(parts):
+        rivals = [other for number, other in enumerate(parts) if number != place and other[-1] == own[-1]]
+        length = next((n for n in range(1, len(own) + 1) if all(other[-n:] != own[-n:] for other in rivals)), len(own))
+        labels.append("/".join(own[-length:]))
+    return labels

@@ -54,6 +54,12 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from None
 
 
+def require_other_file(source: Path | str, target: Path | str) -> None:
+    """Raise DataError where what is written would take the place of what is read."""
+    if Path(source).resolve() == Path(target).resolve():
+        raise DataError(f"{source} and {target} are the same file. Write to another one.")
+
+
 def write_text(path: Path | str, text: str | Iterable[str]) -> None:
     """Write a UTF-8 file, given whole or in pieces, whole or not at all: an error or a kill leaves what was there."""
     path = Path(path)

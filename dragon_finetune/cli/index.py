@@ -27,7 +27,7 @@ def embed(
     from dragon_finetune.index.bulk import embed_files
 
     embedder = FineTunedEmbedder(model, on_overflow=on_overflow, precision=precision, engine=engine)
-    result = embed_files(chunks, out, embedder)
+    result = embed_files(chunks, out, embedder, unique_ids=store is not None)
     print(f"{result.embedded} texts embedded, {result.already_done} were done already: {out} ({embedder.engine.name})")
     if store and collection:
         from dragon_finetune.index.loading import load_collection

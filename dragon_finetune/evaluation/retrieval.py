@@ -43,7 +43,7 @@ def retrieve(
     folder = Path(vectors) if vectors else platformdirs.user_cache_path("dragon-finetune") / "vectors"
     embed_files(files, folder, embedder)
     store = VectorStore(folder, embedder.fingerprint)
-    chunks = list(read_chunks(files))
+    chunks = list(read_chunks(files, unique=False))
     matrix = np.stack([store.vector(chunk.key) for chunk in chunks])
     asked = embedder.encode([str(question["question"]) for question in questions], role="query")
     distances = np.maximum(2 - 2 * (asked @ matrix.T), 0)

@@ -33,7 +33,7 @@ class Corpus:
     @cached_property
     def chunks(self) -> list[ChunkRef]:
         """The chunks of all files."""
-        return list(read_chunks(self.files))
+        return list(read_chunks(self.files, unique=False))
 
     @cached_property
     def relevance(self) -> Relevance:

@@ -22,21 +22,29 @@ class BulkResult:
     already_done: int
 
 
-def embed_files(files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
+def embed_files(
+    files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, *, unique_ids: bool = False
+) -> BulkResult:
     """Embed every distinct text of chunk files into shards under `out`; what is there already is not done again.
 
     Memory holds one shard, and 16 bytes and a place per text.
+
+    Args:
+        files: chunk files.
+        out: the folder of the shards.
+        embedder: the encoder; its fingerprint names the shards.
+        unique_ids: refuse, before work starts, an id that comes twice: a collection would keep one of the two.
 
     Raises:
         DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
-    total = sum(1 for _ in read_chunks(files))  # bad input is refused before work starts
+    total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
     store = VectorStore(out, embedder.fingerprint)
     seen: set[bytes] = set()
     embedded = already = 0
     with tqdm(total=total, desc="embed", unit="chunk", disable=None) as bar:
-        for group in _groups(read_chunks(files)):
+        for group in _groups(read_chunks(files, unique=False)):
             fresh = {chunk.key: chunk.text for chunk in group if chunk.key not in seen}
             waiting = {key: text for key, text in fresh.items() if key not in store}
             seen.update(fresh)

@@ -101,13 +101,13 @@ def _examine_one(
 def _find_missing(opened: Sequence[Any], health: Sequence[CollectionHealth], chunks: Sequence[Path | str]) -> None:
     stored = Counter(record.text for collection in opened for record in read_records(collection))
     missing: list[ChunkRef] = []
-    for chunk in read_chunks(chunks):
+    for chunk in read_chunks(chunks, unique=False):
         if stored[chunk.text]:
             stored[chunk.text] -= 1
         else:
             missing.append(chunk)
     if missing:
-        total = sum(1 for _ in read_chunks(chunks))
+        total = sum(1 for _ in read_chunks(chunks, unique=False))
         message = (
             f"{len(missing):,} of {total:,} chunks are in no collection; the first is {missing[0].where}. "
             "Embed and index again, and look for an error that was passed over."

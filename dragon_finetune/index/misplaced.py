@@ -21,7 +21,7 @@ def find_misplaced(
     unit: Vectors,
 ) -> Finding | None:
     """Return what is wrong where vectors are some other text's: of the store, or of a later row of the same file."""
-    places = {chunk.text: row for row, chunk in enumerate(read_chunks(chunks))} if chunks else {}
+    places = {chunk.text: row for row, chunk in enumerate(read_chunks(chunks, unique=False))} if chunks else {}
     texts = list(places)
     for model in models:
         other = embedder.like(model, prompts=None, on_overflow="split")

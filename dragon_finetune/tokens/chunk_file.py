@@ -6,7 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dragon_finetune.files import read_jsonl, write_jsonl
+from dragon_finetune.errors import DataError
+from dragon_finetune.files import read_jsonl, require_other_file, write_jsonl
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.chunking import TokenChunker
 
@@ -15,8 +16,10 @@ def chunk_file(source: Path | str, target: Path | str, chunker: TokenChunker) ->
     """Chunk a JSON-lines file into another, streaming; return the number of records read and of chunks written.
 
     Raises:
-        DataError: a line is no JSON object or has no text; names file and line. The target is left as it was.
+        DataError: a line is no JSON object or has no text; names file and line. Or there is no record at all, or source
+            and target are one file. The target is left as it was.
     """
+    require_other_file(source, target)
     read = written = 0
 
     def records() -> Iterator[dict[str, Any]]:
@@ -24,6 +27,8 @@ def chunk_file(source: Path | str, target: Path | str, chunker: TokenChunker) ->
         for read, (line, record) in enumerate(read_jsonl(source), start=1):  # noqa: B007
             check_text(record.get("text"), f"{source}, line {line}")
             yield record
+        if not read:
+            raise DataError(f"{source} holds no records. Check the file.")
 
     def chunks() -> Iterator[dict[str, Any]]:
         nonlocal written

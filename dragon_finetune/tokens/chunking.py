@@ -86,7 +86,8 @@ class TokenChunker:
 
     def chunk_records(self, records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield one record per chunk: the source record's metadata, and `text`, `start`, `end`, `tokens`,
-        `chunk_index` (from 0) and `total_chunks` of that source.
+        `chunk_index` (from 0) and `total_chunks` of that source. A `chunk_id` that several pieces would share gets
+        `#` and the piece's number behind it.
 
         Raises:
             DataError: a record without text; names its position, from 0.
@@ -94,8 +95,10 @@ class TokenChunker:
         kept, read = itertools.tee(records)
         for record, chunks in zip(kept, self.chunk_many(record.get("text", "") for record in read), strict=False):
             for index, chunk in enumerate(chunks):
+                own = {"chunk_id": f"{record['chunk_id']}#{index}"} if record.get("chunk_id") and chunks[1:] else {}
                 yield {
                     **record,
+                    **own,
                     "text": chunk.text,
                     "start": chunk.start,
                     "end": chunk.end,

@@ -19,6 +19,7 @@ from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.chunks import read_chunks
 from dragon_finetune.errors import DataError, StaleIndexError, TokenLimitError
 from dragon_finetune.index.bulk import embed_files
+from dragon_finetune.index.chroma import open_client
 from dragon_finetune.index.shards import VectorStore
 
 KILLS = int(os.environ.get("KILLS", "4"))
@@ -220,3 +221,28 @@ def test_a_retrained_model_in_the_same_folder_is_not_taken_for_the_old(tmp_path,
     shutil.copytree(tiny_models["unigram"], model)
     with pytest.raises(StaleIndexError):
         FineTunedEmbeddingFunction.build_from_config(config)
+
+
+def test_an_id_that_comes_twice_is_refused_before_anything_is_embedded(cli, tiny, write_jsonl, tmp_path):
+    write_jsonl("one.jsonl", [{"text": "The tide went out.", "chunk_id": "c1"}])
+    write_jsonl("two.jsonl", [{"text": "The bell rang.", "chunk_id": "c1"}])
+    command = ["embed", "one.jsonl", "two.jsonl", "-m", tiny, "--out", "shards"]
+    done = cli(*command, "--store", "store", "--collection", "books")
+    assert done.returncode == 2
+    assert "chunk_id 'c1' is also that of one.jsonl, line 1" in done.stderr
+    assert not (tmp_path / "shards").exists()
+    assert cli(*command).returncode == 0
+
+
+def test_two_files_of_one_name_lose_no_record(cli, tiny, tmp_path):
+    for folder in ("books", "wiki"):
+        (tmp_path / folder).mkdir()
+        rows = [{"text": f"The bell of {folder} rang {n} times."} for n in range(6)]
+        (tmp_path / folder / "part.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = cli(
+        *("embed", "books/part.jsonl", "wiki/part.jsonl", "-m", tiny, "--out", "shards"),
+        *("--store", "store", "--collection", "books"),
+    )
+    assert "12 records in books" in done.stdout, done.stderr
+    collection = open_client(tmp_path / "store").get_collection("books", embedding_function=None)
+    assert collection.count() == 12

@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 
 from dragon_finetune import TokenChunker
+from dragon_finetune.files import read_jsonl
 
 
 @pytest.mark.slow
@@ -49,8 +50,31 @@ def test_command_names_the_line_without_text_and_leaves_the_old_output(cli, tiny
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "old"
 
 
-def test_an_empty_file_gives_an_empty_file(cli, tiny, tmp_path):
-    (tmp_path / "in.jsonl").write_text("", encoding="utf-8")
-    done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
-    assert done.stdout.startswith("0 records -> 0 chunks")
-    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == ""
+def test_pieces_have_ids_of_their_own_and_the_next_commands_take_them(cli, tiny, write_jsonl):
+    page = {"text": "The tide went out. " * 60, "chunk_id": "page_7", "source": "wiki"}
+    write_jsonl("pages.jsonl", [page, {"text": "Short.", "chunk_id": "page_8"}])
+    assert cli("chunk", "pages.jsonl", "chunks.jsonl", "--model", tiny).returncode == 0
+    done = cli("embed", "chunks.jsonl", "-m", tiny, "--out", "shards", "--store", "store", "--collection", "books")
+    assert done.returncode == 0, done.stderr
+    ids = [record["chunk_id"] for _, record in read_jsonl(write_jsonl("pages.jsonl", [page]).with_name("chunks.jsonl"))]
+    assert ids[:2] == ["page_7#0", "page_7#1"]
+    assert ids[-1] == "page_8"
+    assert f"{len(set(ids))} records" in done.stdout
+
+
+def test_nothing_in_is_refused_and_what_lay_there_stays(cli, tiny, tmp_path):
+    (tmp_path / "in.jsonl").write_text("\n", encoding="utf-8")
+    (tmp_path / "old.jsonl").write_text('{"text": "kept"}\n', encoding="utf-8")
+    done = cli("chunk", "in.jsonl", "old.jsonl", "--model", tiny)
+    assert done.returncode == 2
+    assert "in.jsonl holds no records" in done.stderr
+    assert (tmp_path / "old.jsonl").read_text(encoding="utf-8") == '{"text": "kept"}\n'
+
+
+def test_a_file_is_not_chunked_onto_itself(cli, tiny, write_jsonl):
+    file = write_jsonl("pages.jsonl", [{"text": "The tide went out. " * 60}])
+    before = file.read_bytes()
+    done = cli("chunk", "pages.jsonl", "./pages.jsonl", "--model", tiny)
+    assert done.returncode == 2
+    assert "same file" in done.stderr
+    assert file.read_bytes() == before
