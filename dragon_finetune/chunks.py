@@ -1,6 +1,5 @@
 """A chunk of a file: where it stands, its text, and an id."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,6 @@ class ChunkRef:
     id: str
     text: str
     metadata: dict[str, Any]
-
-    @property
-    def key(self) -> bytes:
-        """BLAKE2b hash of the text, 16 bytes."""
-        return hashlib.blake2b(self.text.encode(), digest_size=16).digest()
 
 
 def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator[ChunkRef]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dragon_finetune.embedding.choice import EngineChoice
 from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
-from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.fingerprint import fingerprint, vector_key
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.embedding.unit import pooled, require_sound, unit
@@ -198,6 +198,15 @@ class FineTunedEmbedder:
         """
         return self._embed(texts, role, _Options(batch_size, show_progress))[0]
 
+    def vector_keys(self, texts: Sequence[str]) -> list[bytes]:
+        """Return the keys under which the vectors of documents are kept (`fingerprint.vector_key`), in order.
+
+        Raises:
+            TokenLimitError: texts exceed the limit and on_overflow is "error".
+        """
+        over = set(self._counted(texts, "document")[1])
+        return [vector_key(text, self.options.on_overflow if n in over else "") for n, text in enumerate(texts)]
+
     def test_connection(self) -> bool:
         """Tell whether the model loads and embeds; never raises. The reason of a failure is warned about."""
         try:
@@ -215,19 +224,25 @@ class FineTunedEmbedder:
         if isinstance(texts, str):
             raise DataError("texts is one string; give a list of strings.")
         texts = [check_text(text, f"text {index}") for index, text in enumerate(texts)]
-        tokens = list(self._counter(role).counts(texts))
-        limit = self.folder.limit
-        over = [index for index, count in enumerate(tokens) if limit is not None and count > limit]
-        if over and self.options.on_overflow == "error":
-            raise self._too_long(texts, tokens, over)
+        tokens, over = self._counted(texts, role)
         if over and self.options.on_overflow == "truncate":
-            lost = sum(tokens[index] - (limit or 0) for index in over)
+            limit = self.folder.limit or 0
+            lost = sum(tokens[index] - limit for index in over)
             warnings.warn(f"{len(over)} of {len(texts)} texts cut to {limit} tokens; {lost} tokens lost.", stacklevel=4)
         if over and self.options.on_overflow == "split":
             vectors = self._embed_split(texts, tokens, over, role, options)
         else:
             vectors = self._forward(texts, tokens, role, options)
         return require_sound(vectors, texts), tokens
+
+    def _counted(self, texts: Sequence[str], role: Role | None) -> tuple[list[int], list[int]]:
+        """Return each text's tokens, and which texts are over the limit; refuse them where that is the rule."""
+        tokens = list(self._counter(role).counts(texts))
+        limit = self.folder.limit
+        over = [index for index, count in enumerate(tokens) if limit is not None and count > limit]
+        if over and self.options.on_overflow == "error":
+            raise self._too_long(texts, tokens, over)
+        return tokens, over
 
     def _counter(self, role: Role | None) -> TokenCounter:
         if role not in self._counters:

@@ -1,4 +1,4 @@
-"""The fingerprint of everything that changes a vector. Needs no torch, so that a query can be checked in no time."""
+"""What a vector depends on: its encoder's fingerprint and its text's key. Needs no torch: a check takes no time."""
 
 import hashlib
 import json
@@ -34,6 +34,17 @@ def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:
         digest.update(file.relative_to(folder.path).as_posix().encode())
         digest.update(_file_hash(file, state.st_size, state.st_mtime_ns))
     return digest.hexdigest()
+
+
+def vector_key(text: str, overflow: str = "") -> bytes:
+    """Return the key (16 bytes, BLAKE2b) under which an encoder's vector of a document is kept.
+
+    Args:
+        text: of the document.
+        overflow: for a text over the model's limit the rule that brought it within ("split", "truncate"), which its
+            vector depends on; for any other text nothing.
+    """
+    return hashlib.blake2b(text.encode(), digest_size=16, person=overflow.encode()).digest()
 
 
 @lru_cache(maxsize=256)

@@ -44,7 +44,7 @@ def retrieve(
     embed_files(files, folder, embedder)
     store = VectorStore(folder, embedder.fingerprint)
     chunks = list(read_chunks(files, unique=False))
-    matrix = np.stack([store.vector(chunk.key) for chunk in chunks])
+    matrix = np.stack([store.vector(key) for key in embedder.vector_keys([chunk.text for chunk in chunks])])
     asked = embedder.encode([str(question["question"]) for question in questions], role="query")
     distances = np.maximum(2 - 2 * (asked @ matrix.T), 0)
     orders = np.array([_order(chunk) for chunk in chunks])

@@ -1,6 +1,6 @@
 """Bulk embedding that survives a kill: chunk files into shards, what is there already not done again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,10 @@ def embed_files(
     seen: set[bytes] = set()
     embedded = already = 0
     with tqdm(total=total, desc="embed", unit="chunk", disable=None) as bar:
-        for group in _groups(read_chunks(files, unique=False)):
-            fresh = {chunk.key: chunk.text for chunk in group if chunk.key not in seen}
+        for group in in_groups(read_chunks(files, unique=False)):
+            texts = [chunk.text for chunk in group]
+            keys = embedder.vector_keys(texts)
+            fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in seen}
             waiting = {key: text for key, text in fresh.items() if key not in store}
             seen.update(fresh)
             already += len(fresh) - len(waiting)
@@ -56,7 +58,8 @@ def embed_files(
     return BulkResult(embedded, already)
 
 
-def _groups(chunks: Iterator[ChunkRef]) -> Iterator[list[ChunkRef]]:
+def in_groups(chunks: Iterable[ChunkRef]) -> Iterator[list[ChunkRef]]:
+    """Yield the chunks in groups of one shard."""
     # Groups depend on the input alone, so an interrupted run makes the same shards as an uninterrupted one.
     group: list[ChunkRef] = []
     characters = 0

@@ -1,12 +1,14 @@
 """From the shards of a bulk run into a Chroma collection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from dragon_finetune.chunks import read_chunks
+from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.errors import DataError
+from dragon_finetune.index.bulk import in_groups
 from dragon_finetune.index.chroma import Record, open_client, upsert
 from dragon_finetune.index.collection import open_collection
 from dragon_finetune.index.shards import VectorStore
@@ -25,9 +27,19 @@ def load_collection(
         name: the collection, made if it is new.
 
     Raises:
+        DataError: a chunk that is not in the shards; names file and line.
         StaleIndexError: the collection holds another encoder's vectors.
     """
     vectors = VectorStore(out, embedder.fingerprint)
     collection = open_collection(open_client(store), name, embedder)
     chunks = tqdm(read_chunks(files), desc="load", unit="chunk", disable=None)
-    return upsert(collection, (Record(each.id, each.text, vectors.vector(each.key), each.metadata) for each in chunks))
+    return upsert(collection, _records(chunks, vectors, embedder))
+
+
+def _records(chunks: Iterable[ChunkRef], vectors: VectorStore, embedder: FineTunedEmbedder) -> Iterator[Record]:
+    for group in in_groups(chunks):
+        keys = embedder.vector_keys([chunk.text for chunk in group])
+        for chunk, key in zip(group, keys, strict=True):
+            if key not in vectors:
+                raise DataError(f"{chunk.where}: this chunk is not embedded in the shards. Embed the file first.")
+            yield Record(chunk.id, chunk.text, vectors.vector(key), chunk.metadata)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from dragon_finetune.chunks import read_chunks
+from dragon_finetune.embedding.fingerprint import vector_key
 from dragon_finetune.evaluation.calibration import calibrate
 from dragon_finetune.evaluation.comparing import compare
 from dragon_finetune.evaluation.relevance import Relevance, rank_results
@@ -37,6 +38,9 @@ class RandomEmbedder:
     def encode(self, texts: list[str], role: str) -> np.ndarray:
         return unit(np.random.default_rng(len(self.fingerprint)), len(texts), self._dimension)
 
+    def vector_keys(self, texts: list[str]) -> list[bytes]:
+        return [vector_key(text) for text in texts]
+
 
 def unit(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
     vectors = rng.normal(size=(count, dimension)).astype(np.float32)
@@ -56,7 +60,7 @@ def main() -> None:
         embedders = [RandomEmbedder(name, options.dimension) for name in ("base", "tuned!")]
         for embedder in embedders:
             store = VectorStore(folder, embedder.fingerprint)
-            keys = [chunk.key for chunk in read_chunks([file])]
+            keys = embedder.vector_keys([chunk.text for chunk in read_chunks([file])])
             store.add(keys, unit(np.random.default_rng(len(embedder.fingerprint) + 9), len(keys), options.dimension))
         questions = [
             {

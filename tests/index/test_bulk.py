@@ -43,7 +43,8 @@ def write_chunks(path: Path, count: int) -> Path:
 
 def all_vectors(out, embedder, file):
     store = VectorStore(out, embedder.fingerprint)
-    return np.stack([store.vector(chunk.key) for chunk in read_chunks([file])])
+    keys = embedder.vector_keys([chunk.text for chunk in read_chunks([file])])
+    return np.stack([store.vector(key) for key in keys])
 
 
 def test_every_text_gets_its_own_vector_and_nothing_is_done_twice(tmp_path, embedder, small_shards):
