@@ -179,3 +179,13 @@ def trained(tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "finetuned"
     config = TrainingConfig(base_model=tiny, output_dir=out, batch_size=8, device="cpu", **settings)
     return FineTuner(config).train(make_pairs(40))
+
+
+@pytest.fixture(scope="session")
+def env_of(tiny):
+    """Return the `.env` that switches a host to our base, or to a tuned model."""
+    return {
+        "base": "EMBEDDER=base\nBASE_MODEL_PATH=embedded\nBASE_PRECISION=fp32\n",
+        "finetuned": f"EMBEDDER=finetuned\nFINETUNED_MODEL_PATH={tiny}\nFINETUNED_ON_OVERFLOW=split\n"
+        "FINETUNED_PRECISION=fp32\nFINETUNED_DEVICE=cpu\n",
+    }

@@ -122,4 +122,5 @@ class TrainingConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the result: two runs that agree in them are the same run."""
         beside_the_point = {"output_dir", "overwrite", "report_to", "save_steps", "save_total_limit", "logging_steps"}
+        beside_the_point |= {"base_model", "general_pairs"}  # paths; what lies there counts (`FineTuner`)
         return self.model_dump(mode="json", exclude=beside_the_point)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dragon_finetune.pair import Pair
+from dragon_finetune.pair import ASKED_FROM, GROUP_KEYS, Pair, documents_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -40,8 +40,13 @@ def to_datasets(pairs: Iterable[Pair], rows: Sequence[Sequence[Pair]] = ()) -> "
 
 
 def data_hash(pairs: Sequence[Pair]) -> str:
-    """Return a hash (32 hex digits, BLAKE2b) of the pairs' texts and their order."""
+    """Return a hash (32 hex digits, BLAKE2b) of all that training reads of the pairs, and of their order.
+
+    That is: their texts, their source, the documents that keep them together, and what their words are from.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for pair in pairs:
-        digest.update(json.dumps([pair.query, pair.positive, pair.negatives]).encode() + b"\n")
+        read = {name: pair.metadata.get(name) for name in (*GROUP_KEYS, ASKED_FROM, "source", "negative_chunk_ids")}
+        parts = [pair.query, pair.positive, pair.negatives, read, list(documents_of(pair))]
+        digest.update(json.dumps(parts, default=str).encode() + b"\n")
     return digest.hexdigest()

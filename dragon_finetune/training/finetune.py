@@ -68,7 +68,7 @@ class FineTuner:
         """
         config = self.config
         all_pairs, general = self._read(pairs)
-        output = OutputFolder(config.output_dir, {**config.identity(), "pairs": data_hash([*all_pairs, *general])})
+        output = OutputFolder(config.output_dir, self._identity([*all_pairs, *general]))
         if card := output.finished(overwrite=config.overwrite):
             return TrainingResult(path=config.output_dir, **card["result"])
         return self._run(output, *self._prepare(all_pairs, general))
@@ -77,6 +77,11 @@ class FineTuner:
         """Return what `train` would do and cost, measured on three steps. Writes nothing; raises as `train` does."""
         folder, audit, training, validation, dropped = self._prepare(*self._read(pairs))
         return measure(self._load(folder), self.config, folder.prompts, training, validation, audit, dropped)
+
+    def _identity(self, pairs: Sequence[Pair]) -> dict[str, Any]:
+        """Return everything that decides the result: the base by what it is, not by where it lies."""
+        base = ModelFolder.open(self.config.base_model, revision=self.config.revision)
+        return {**self.config.identity(), "base": fingerprint(base), "pairs": data_hash(pairs)}
 
     def _read(self, pairs: "Iterable[Any] | str | Path") -> tuple[list[Pair], list[Pair]]:
         general = self.config.general_pairs

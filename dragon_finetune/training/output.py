@@ -39,7 +39,12 @@ class OutputFolder:
         if card.get("run") == self._identity:
             return card
         if not overwrite:
-            held = "a model trained with other settings or pairs" if card else "something that is no trained model"
+            changes = self._changes(card.get("run") or {})
+            held = (
+                f"a model trained with other settings or pairs, or on another base ({changes})"
+                if card
+                else "something that is no trained model"
+            )
             raise ModelError(
                 f"{self.path} already holds {held}. Choose another output folder, or pass overwrite=True "
                 "(--overwrite), which moves it aside first."
@@ -67,13 +72,15 @@ class OutputFolder:
         return max(whole, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
 
     def _require_same(self, other: dict[str, Any], record: Path) -> None:
-        keys = sorted(key for key in {*other, *self._identity} if other.get(key) != self._identity.get(key))
-        if keys:
-            changes = ", ".join(f"{key}: {other.get(key)!r} before, {self._identity.get(key)!r} now" for key in keys)
+        if changes := self._changes(other):
             raise ModelError(
                 f"{record.parent} holds an unfinished run that differs ({changes}). Run that one again to finish it, "
                 "delete the folder, or choose another output folder."
             )
+
+    def _changes(self, other: dict[str, Any]) -> str:
+        keys = sorted(key for key in {*other, *self._identity} if other.get(key) != self._identity.get(key))
+        return ", ".join(f"{key}: {other.get(key)!r} before, {self._identity.get(key)!r} now" for key in keys)
 
     def draft(self) -> Path:
         """Return an empty folder to write the finished model into."""

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from dragon_finetune.files import read_jsonl, write_json, write_jsonl
 
 HOSTS = Path(__file__).parents[1] / "hosts"
@@ -66,12 +64,3 @@ def run_all(folder: Path, scripts: tuple[str, ...], **env: str) -> list[subproce
     for each in done[:-1]:
         assert each.returncode == 0, each.stderr
     return done
-
-
-@pytest.fixture(scope="module")
-def env_of(tiny):
-    return {
-        "base": "EMBEDDER=base\nBASE_MODEL_PATH=embedded\nBASE_PRECISION=fp32\n",
-        "finetuned": f"EMBEDDER=finetuned\nFINETUNED_MODEL_PATH={tiny}\nFINETUNED_ON_OVERFLOW=split\n"
-        "FINETUNED_PRECISION=fp32\nFINETUNED_DEVICE=cpu\n",
-    }
