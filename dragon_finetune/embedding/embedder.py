@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dragon_finetune.embedding.choice import EngineChoice
 from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
-from dragon_finetune.embedding.fingerprint import fingerprint, vector_key
+from dragon_finetune.embedding.fingerprint import fingerprint, is_mark_of, vector_key
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.embedding.unit import pooled, require_sound, unit
@@ -104,6 +104,10 @@ class FineTunedEmbedder:
     def fingerprint(self) -> str:
         """Hash of everything that changes a vector (see `embedding.fingerprint`)."""
         return fingerprint(self.folder, truncate_dim=self.options.truncate_dim)
+
+    def recognises(self, mark: str) -> bool:
+        """Tell whether a fingerprint found beside stored vectors is this encoder's (see `fingerprint.is_mark_of`)."""
+        return is_mark_of(mark, self.folder, truncate_dim=self.options.truncate_dim)
 
     @cached_property
     def model(self) -> "SentenceTransformer":

@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
 
+from dragon_finetune.embedding.model_files import content_hash, model_files, raw_hash
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.model_place import CARD, TRAINING_QUERIES
 
-# Files of a model folder that no vector depends on.
-_BESIDE_THE_POINT = {
+# What the first version left out of a fingerprint; it took everything else that lay in the folder.
+_FIRST_LEFT_OUT = {
     CARD,
     TRAINING_QUERIES,
     "README.md",
@@ -21,19 +19,38 @@ _BESIDE_THE_POINT = {
 
 
 def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:
-    """Return a hash (32 hex digits, BLAKE2b) of everything that changes a vector.
+    """Return a hash (32 hex digits, BLAKE2b) of everything that changes a vector, and of nothing else.
 
-    That is: weights, tokenizer, pooling and the other module settings as they lie in the folder, the prompts, the
-    limit, the dimension. Vectors are always normalised here, so that needs no entry.
+    That is: weights, tokenizer, pooling and the other modules' settings (`model_files`), the prompts, the limit, the
+    dimension. Vectors are always normalised here, so that needs no entry.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    inputs = {"prompts": vars(folder.prompts), "limit": folder.limit, "truncate_dim": truncate_dim}
-    digest.update(json.dumps(inputs, sort_keys=True).encode())
-    for file in _model_files(folder.path):
-        state = file.stat()
+    digest = _begun(folder, truncate_dim)
+    for file in model_files(folder.path):
         digest.update(file.relative_to(folder.path).as_posix().encode())
-        digest.update(_file_hash(file, state.st_size, state.st_mtime_ns))
-    return digest.hexdigest()
+        digest.update(content_hash(file))
+    return str(digest.hexdigest())
+
+
+def is_mark_of(mark: str, folder: ModelFolder, *, truncate_dim: int | None = None) -> bool:
+    """Tell whether a fingerprint is this encoder's, as it is made today or as the first version made it."""
+    current = fingerprint(folder, truncate_dim=truncate_dim)
+    return mark == current or mark == _first_fingerprint(folder, truncate_dim)
+
+
+def _first_fingerprint(folder: ModelFolder, truncate_dim: int | None) -> str:
+    digest = _begun(folder, truncate_dim)
+    for file in sorted(folder.path.rglob("*")):
+        inside = file.relative_to(folder.path)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if file.is_file() and not hidden and inside.as_posix() not in _FIRST_LEFT_OUT:
+            digest.update(inside.as_posix().encode())
+            digest.update(raw_hash(file))
+    return str(digest.hexdigest())
+
+
+def _begun(folder: ModelFolder, truncate_dim: int | None) -> "hashlib.blake2b":
+    inputs = {"prompts": vars(folder.prompts), "limit": folder.limit, "truncate_dim": truncate_dim}
+    return hashlib.blake2b(json.dumps(inputs, sort_keys=True).encode(), digest_size=16)
 
 
 def vector_key(text: str, overflow: str = "") -> bytes:
@@ -45,18 +62,3 @@ def vector_key(text: str, overflow: str = "") -> bytes:
             vector depends on; for any other text nothing.
     """
     return hashlib.blake2b(text.encode(), digest_size=16, person=overflow.encode()).digest()
-
-
-@lru_cache(maxsize=256)
-def _file_hash(file: Path, size: int, modified_ns: int) -> bytes:
-    # Size and time are arguments so that a file rewritten within one process is hashed again.
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").digest()
-
-
-def _model_files(path: Path) -> Iterator[Path]:
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if file.is_file() and not hidden and inside.as_posix() not in _BESIDE_THE_POINT:
-            yield file

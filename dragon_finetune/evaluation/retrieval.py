@@ -42,7 +42,7 @@ def retrieve(
     """
     folder = Path(vectors) if vectors else platformdirs.user_cache_path("dragon-finetune") / "vectors"
     embed_files(files, folder, embedder)
-    store = VectorStore(folder, embedder.fingerprint)
+    store = VectorStore(folder, embedder)
     chunks = list(read_chunks(files, unique=False))
     matrix = np.stack([store.vector(key) for key in embedder.vector_keys([chunk.text for chunk in chunks])])
     asked = embedder.encode([str(question["question"]) for question in questions], role="query")

@@ -40,7 +40,7 @@ def embed_files(
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
     total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
-    store = VectorStore(out, embedder.fingerprint)
+    store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0
     with tqdm(total=total, desc="embed", unit="chunk", disable=None) as bar:

@@ -28,7 +28,7 @@ class FineTunedEmbeddingFunction(EmbeddingFunction[Documents]):
     def __init__(self, model_path: str, fingerprint: str | None = None, **options: Any) -> None:
         self._options = options
         self._embedder = FineTunedEmbedder(model_path, **options)
-        if fingerprint not in (None, self._embedder.fingerprint):
+        if fingerprint is not None and not self._embedder.recognises(fingerprint):
             raise StaleIndexError(stale("the collection", str(fingerprint), self._embedder))
 
     def __call__(self, input: Documents) -> Embeddings:

@@ -23,7 +23,7 @@ def open_collection(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
             f"Collection {name!r} does not say which encoder made its {stored.count()} vectors. Look with "
             f"`dragon-finetune doctor --model {embedder.model_path}`, or embed into a new collection."
         )
-    if known not in (None, embedder.fingerprint):
+    if known is not None and not embedder.recognises(known):
         raise StaleIndexError(stale(f"collection {name!r}", str(known), embedder))
     return client.get_collection(name, embedding_function=embedding_function(embedder))
 

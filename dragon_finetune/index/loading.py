@@ -30,7 +30,7 @@ def load_collection(
         DataError: a chunk that is not in the shards; names file and line.
         StaleIndexError: the collection holds another encoder's vectors.
     """
-    vectors = VectorStore(out, embedder.fingerprint)
+    vectors = VectorStore(out, embedder)
     collection = open_collection(open_client(store), name, embedder)
     chunks = tqdm(read_chunks(files), desc="load", unit="chunk", disable=None)
     return upsert(collection, _records(chunks, vectors, embedder))

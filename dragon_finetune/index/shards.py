@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
 
@@ -18,17 +19,19 @@ class VectorStore:
 
     Args:
         folder: holds one sub-folder per fingerprint: another model's vectors are left alone and never mixed in.
-        fingerprint: of the encoder.
+        embedder: whose vectors they are; what it made under a fingerprint of an earlier version is taken up too.
 
     Raises:
         DataError: a shard can't be read; names the file.
     """
 
-    def __init__(self, folder: Path | str, fingerprint: str) -> None:
-        self._folder = Path(folder) / fingerprint
+    def __init__(self, folder: Path | str, embedder: FineTunedEmbedder) -> None:
+        self._folder = Path(folder) / embedder.fingerprint
         self._places: dict[bytes, tuple[Path, int]] = {}
-        for shard in self._shards():
-            self._index(shard, _read(shard))
+        for marked in sorted(Path(folder).glob("*/")):
+            if embedder.recognises(marked.name):
+                for shard in sorted(marked.glob("*.parquet")):
+                    self._index(shard, _read(shard))
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._places

@@ -38,6 +38,9 @@ class RandomEmbedder:
     def encode(self, texts: list[str], role: str) -> np.ndarray:
         return unit(np.random.default_rng(len(self.fingerprint)), len(texts), self._dimension)
 
+    def recognises(self, mark: str) -> bool:
+        return mark == self.fingerprint
+
     def vector_keys(self, texts: list[str]) -> list[bytes]:
         return [vector_key(text) for text in texts]
 
@@ -59,7 +62,7 @@ def main() -> None:
         write_jsonl(file, ({"text": " ".join(dice.choices(words, k=90))} for _ in range(options.chunks)))
         embedders = [RandomEmbedder(name, options.dimension) for name in ("base", "tuned!")]
         for embedder in embedders:
-            store = VectorStore(folder, embedder.fingerprint)
+            store = VectorStore(folder, embedder)
             keys = embedder.vector_keys([chunk.text for chunk in read_chunks([file])])
             store.add(keys, unit(np.random.default_rng(len(embedder.fingerprint) + 9), len(keys), options.dimension))
         questions = [

@@ -42,7 +42,7 @@ def write_chunks(path: Path, count: int) -> Path:
 
 
 def all_vectors(out, embedder, file):
-    store = VectorStore(out, embedder.fingerprint)
+    store = VectorStore(out, embedder)
     keys = embedder.vector_keys([chunk.text for chunk in read_chunks([file])])
     return np.stack([store.vector(key) for key in keys])
 
@@ -115,7 +115,7 @@ def test_a_full_disk_is_said_and_costs_nothing_done(tmp_path, tiny, embedder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "can't be written" in done.stderr, done.stderr
-    assert len(VectorStore(tmp_path / "out", embedder.fingerprint)) == 20
+    assert len(VectorStore(tmp_path / "out", embedder)) == 20
     assert embed_files([file], tmp_path / "out", embedder).embedded == 20
 
 

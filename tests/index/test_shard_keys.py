@@ -35,7 +35,7 @@ def test_a_text_over_the_limit_is_embedded_again_under_another_rule_and_others_a
     embedder = embedder_of(tiny, on_overflow=then)
     done = embed_files([file], tmp_path / "out", embedder)
     assert (done.embedded, done.already_done) == (1, 1)
-    store = VectorStore(tmp_path / "out", embedder.fingerprint)
+    store = VectorStore(tmp_path / "out", embedder)
     stored = np.stack([store.vector(key) for key in embedder.vector_keys([SHORT, LONG])])
     np.testing.assert_allclose(stored, embedder.encode([SHORT, LONG], role="document"), atol=1e-6)
 

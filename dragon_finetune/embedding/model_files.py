@@ -1,0 +1,85 @@
+"""Which files of a model folder a vector depends on, and what of their content counts."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dragon_finetune.model_check import read_optional
+
+# Of the root only these, for people and other engines keep their things there too.
+_AT_THE_ROOT = re.compile(
+    r"(modules|config|router_config|adapter_config|sentence_\w+_config|tokenizer|tokenizer_config|special_tokens_map"
+    r"|added_tokens|vocab)\.json|(vocab|merges)\.txt"
+)
+_ANYWHERE = re.compile(r".+\.(safetensors|bin|model|py)")
+_IN_A_MODULE = re.compile(r".+\.(json|txt)")
+# Who wrote a file, and with what: no vector depends on it.
+_WRITERS_NAMES = ("_name_or_path", "name_or_path", "transformers_version")
+
+
+def model_files(folder: Path) -> Iterator[Path]:
+    """Yield the files that a vector depends on: of the root, and of the modules that modules.json names; in order."""
+    for place in _module_folders(folder):
+        inside = place.rglob("*") if place != folder else place.iterdir()
+        files = [file for file in sorted(inside) if file.is_file() and not _is_hidden(file.relative_to(folder))]
+        has_safetensors = any(file.suffix == ".safetensors" for file in files)
+        private = _AT_THE_ROOT if place == folder else _IN_A_MODULE
+        for file in files:
+            # Libraries take safetensors where both forms of the weights are there.
+            superseded = file.suffix == ".bin" and has_safetensors
+            if (private.fullmatch(file.name) or _ANYWHERE.fullmatch(file.name)) and not superseded:
+                yield file
+
+
+def _module_folders(folder: Path) -> list[Path]:
+    listed = read_optional(folder / "modules.json")
+    names = [str(module.get("path", "")) for module in listed if isinstance(listed, list)]
+    routed = read_optional(folder / "router_config.json")
+    names += list(routed.get("types", {})) if isinstance(routed, dict) else []
+    return [folder, *(folder / name for name in sorted({*names}) if name and (folder / name).is_dir())]
+
+
+def _is_hidden(inside: Path) -> bool:
+    return any(part.startswith(".") for part in inside.parts)
+
+
+def content_hash(file: Path) -> bytes:
+    """Return the hash (BLAKE2b) of what counts in a file: JSON by its values, texts without regard to line ends."""
+    return _hashed(file, *_state(file))
+
+
+def raw_hash(file: Path) -> bytes:
+    """Return the hash (BLAKE2b) of a file's bytes."""
+    return _raw_hashed(file, *_state(file))
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    # The time of change too, which nobody can set: a file may be filled again with its old size and time.
+    state = file.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
+@lru_cache(maxsize=1024)
+def _raw_hashed(file: Path, *_: int) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").digest()
+
+
+@lru_cache(maxsize=1024)
+def _hashed(file: Path, *state: int) -> bytes:
+    if file.suffix == ".json":
+        return hashlib.blake2b(json.dumps(_values(file), sort_keys=True).encode()).digest()
+    if file.suffix in (".txt", ".py"):
+        return hashlib.blake2b(file.read_bytes().replace(b"\r\n", b"\n")).digest()
+    return _raw_hashed(file, *state)
+
+
+def _values(file: Path) -> Any:
+    values = read_optional(file)
+    if isinstance(values, dict):
+        return {name: value for name, value in values.items() if name not in _WRITERS_NAMES}
+    return values
