@@ -12,12 +12,13 @@ from dragon_finetune.text import check_text
 
 @dataclass(frozen=True)
 class ChunkRef:
-    """One chunk of a file: where it stands, its text, its id and its metadata."""
+    """One chunk: where it stands, its id, its text, its metadata, and the absolute path of its file."""
 
     where: str
     id: str
     text: str
     metadata: dict[str, Any]
+    file: str = ""
 
 
 def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator[ChunkRef]:
@@ -38,12 +39,12 @@ def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator
         again = next(file for number, file in enumerate(files) if paths[number] in paths[:number])
         raise DataError(f"{again} is given twice. Give each chunk file once.")
     places: dict[str, str] = {}
-    for file, label in zip(files, _labels(paths), strict=True):
+    for file, path, label in zip(files, paths, _labels(paths), strict=True):
         for row, (line, record) in enumerate(read_jsonl(file)):
             where = f"{file}, line {line}"
             text = check_text(record.get("text"), where)
             metadata = {key: value for key, value in record.items() if key != "text"}
-            chunk = ChunkRef(where, str(record.get("chunk_id") or f"{label}_{row}"), text, metadata)
+            chunk = ChunkRef(where, str(record.get("chunk_id") or f"{label}_{row}"), text, metadata, str(path))
             if unique and places.setdefault(chunk.id, where) != where:
                 raise DataError(
                     f"{where}: chunk_id {chunk.id!r} is also that of {places[chunk.id]}; one would overwrite the "

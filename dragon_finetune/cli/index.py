@@ -16,6 +16,7 @@ def embed(
     out: Annotated[Path, typer.Option(help="Folder of the shards; what is in it is not done again.")],
     store: Annotated[str | None, typer.Option(help="Also load a Chroma: a folder, or http://host:port.")] = None,
     collection: Annotated[str | None, typer.Option(help="The collection of --store to load.")] = None,
+    replace: Annotated[bool, typer.Option(help="Take out what these files held before and hold no more.")] = False,
     on_overflow: OnOverflow = "error",
     precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
@@ -23,6 +24,8 @@ def embed(
     """Embed chunk files into Parquet shards; the same command goes on where a killed one stopped."""
     if (store is None) != (collection is None):
         raise SettingsError("--store and --collection go together: give both or neither.")
+    if replace and store is None:
+        raise SettingsError("--replace takes records out of a collection: give --store and --collection too.")
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.index.bulk import embed_files
 
@@ -32,7 +35,8 @@ def embed(
     if store and collection:
         from dragon_finetune.index.loading import load_collection
 
-        print(f"{load_collection(chunks, out, embedder, store, collection)} records in {collection} of {store}")
+        loaded = load_collection(chunks, out, embedder, store, collection, replace=replace)
+        print(f"{loaded} records in {collection} of {store}")
 
 
 def doctor(

@@ -72,6 +72,19 @@ def read_records(collection: Any, offsets: Sequence[int] | None = None) -> Itera
             yield Record(identity, text or "", np.asarray(vector, dtype=np.float32), metadata or {})
 
 
+def read_ids(collection: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (id, metadata) of all records, in pages."""
+    for start in range(0, collection.count(), _PAGE):
+        got = collection.get(limit=_PAGE, offset=start, include=["metadatas"])
+        yield from ((identity, metadata or {}) for identity, metadata in zip(got["ids"], got["metadatas"], strict=True))
+
+
+def remove(collection: Any, ids: Sequence[str]) -> None:
+    """Take records out, in pages."""
+    for start in range(0, len(ids), _PAGE):
+        collection.delete(ids=list(ids[start : start + _PAGE]))
+
+
 def _upsert_page(collection: Any, page: Sequence[Record]) -> int:
     collection.upsert(
         ids=[record.id for record in page],

@@ -1,17 +1,16 @@
 """Does a collection hold this encoder's vectors? Found out by embedding some stored documents again."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.agreement import agreement
 from dragon_finetune.index.chroma import existing_client, read_records
+from dragon_finetune.index.coverage import find_missing, find_surplus
 from dragon_finetune.index.diagnosis import diagnose
 from dragon_finetune.index.health import CollectionHealth, Finding, Health
 from dragon_finetune.model_place import CARD
@@ -35,7 +34,8 @@ def examine(
         embedder: the encoder that will query.
         store: a Chroma folder, or a server's address.
         collections: names; default: all.
-        chunks: the chunk files that were indexed: then missing records are found too, and whose vector a wrong one is.
+        chunks: the chunk files that were indexed: then missing and surplus records are found too, and whose vector a
+            wrong one is.
         others: models to try on stale vectors, beside the base that a tuned folder records.
         sample: records to compare per collection, spread evenly from the first to the last.
 
@@ -51,7 +51,8 @@ def examine(
     opened = [client.get_collection(name, embedding_function=None) for name in collections or present]
     health = [_examine_one(collection, embedder, suspects, list(chunks), sample) for collection in opened]
     if chunks:
-        _find_missing(opened, health, chunks)
+        find_missing(opened, health, chunks)
+        find_surplus(opened, health, chunks)
     return Health(embedder.model_path, str(store), health)
 
 
@@ -96,21 +97,3 @@ def _examine_one(
     if not agree.all():
         health.findings.append(diagnose(embedder, suspects, chunks, records, unit, agree))
     return health
-
-
-def _find_missing(opened: Sequence[Any], health: Sequence[CollectionHealth], chunks: Sequence[Path | str]) -> None:
-    stored = Counter(record.text for collection in opened for record in read_records(collection))
-    missing: list[ChunkRef] = []
-    for chunk in read_chunks(chunks, unique=False):
-        if stored[chunk.text]:
-            stored[chunk.text] -= 1
-        else:
-            missing.append(chunk)
-    if missing:
-        total = sum(1 for _ in read_chunks(chunks, unique=False))
-        message = (
-            f"{len(missing):,} of {total:,} chunks are in no collection; the first is {missing[0].where}. "
-            "Embed and index again, and look for an error that was passed over."
-        )
-        for one in health:
-            one.findings.append(Finding("missing", message))

@@ -7,7 +7,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Finding:
     """One thing wrong with a collection. `kind` is one of: empty, dimension, un-normalised, prompts, stale, mixed,
-    misplaced, missing."""
+    misplaced, missing, surplus."""
 
     kind: str
     message: str

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -9,15 +10,24 @@ from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.bulk import in_groups
-from dragon_finetune.index.chroma import Record, open_client, upsert
+from dragon_finetune.index.chroma import Record, open_client, read_ids, remove, upsert
 from dragon_finetune.index.collection import open_collection
+from dragon_finetune.index.origin import CHUNK_FILE, Origins
 from dragon_finetune.index.shards import VectorStore
 
 
 def load_collection(
-    files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, store: str, name: str
+    files: Sequence[Path | str],
+    out: Path | str,
+    embedder: FineTunedEmbedder,
+    store: str,
+    name: str,
+    *,
+    replace: bool = False,
 ) -> int:
     """Write the embedded chunks of `files` into a collection, by their ids; return how many.
+
+    Each record notes its file (`origin.CHUNK_FILE`).
 
     Args:
         files: the chunk files, in the order in which they were embedded.
@@ -25,6 +35,7 @@ def load_collection(
         embedder: the encoder; its fingerprint names the shards and goes into the collection's config.
         store: a Chroma folder, or a server's address.
         name: the collection, made if it is new.
+        replace: afterwards take out what was loaded from these files before and is in them no more.
 
     Raises:
         DataError: a chunk that is not in the shards; names file and line.
@@ -33,7 +44,23 @@ def load_collection(
     vectors = VectorStore(out, embedder)
     collection = open_collection(open_client(store), name, embedder)
     chunks = tqdm(read_chunks(files), desc="load", unit="chunk", disable=None)
-    return upsert(collection, _records(chunks, vectors, embedder))
+    written = upsert(collection, _records(chunks, vectors, embedder))
+    if replace:
+        _take_out_others(collection, files)
+    return written
+
+
+def _take_out_others(collection: Any, files: Sequence[Path | str]) -> None:
+    chunks = list(read_chunks(files))
+    current, origins = {chunk.id for chunk in chunks}, Origins(files, chunks)
+    remove(
+        collection,
+        [
+            identity
+            for identity, metadata in read_ids(collection)
+            if identity not in current and origins.include(identity, metadata)
+        ],
+    )
 
 
 def _records(chunks: Iterable[ChunkRef], vectors: VectorStore, embedder: FineTunedEmbedder) -> Iterator[Record]:
@@ -42,4 +69,4 @@ def _records(chunks: Iterable[ChunkRef], vectors: VectorStore, embedder: FineTun
         for chunk, key in zip(group, keys, strict=True):
             if key not in vectors:
                 raise DataError(f"{chunk.where}: this chunk is not embedded in the shards. Embed the file first.")
-            yield Record(chunk.id, chunk.text, vectors.vector(key), chunk.metadata)
+            yield Record(chunk.id, chunk.text, vectors.vector(key), {**chunk.metadata, CHUNK_FILE: chunk.file})
