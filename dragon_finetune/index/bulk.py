@@ -52,7 +52,8 @@ def embed_files(
             seen.update(fresh)
             already += len(fresh) - len(waiting)
             if waiting:
-                store.add(list(waiting), embedder.encode(list(waiting.values()), role="document"))
+                vectors = embedder.encode(list(waiting.values()), role="document")
+                store.add(list(waiting), vectors, embedder.engine.name.rpartition("-")[2])
                 embedded += len(waiting)
             bar.update(len(group))
     return BulkResult(embedded, already)

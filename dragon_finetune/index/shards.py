@@ -13,13 +13,16 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
 
+_PRECISION = "precision"
+
 
 class VectorStore:
     """Vectors of one encoder under a folder, in Parquet shards `<fingerprint>/<number>.parquet` (key, vector).
 
     Args:
         folder: holds one sub-folder per fingerprint: another model's vectors are left alone and never mixed in.
-        embedder: whose vectors they are; what it made under a fingerprint of an earlier version is taken up too.
+        embedder: whose vectors they are; what it made under a fingerprint of an earlier version is taken up too. One
+            that was told to compute in fp32 does not take vectors of half precision.
 
     Raises:
         DataError: a shard can't be read; names the file.
@@ -31,7 +34,9 @@ class VectorStore:
         for marked in sorted(Path(folder).glob("*/")):
             if embedder.recognises(marked.name):
                 for shard in sorted(marked.glob("*.parquet")):
-                    self._index(shard, _read(shard))
+                    table = _read(shard)
+                    if embedder.options.precision != "fp32" or _is_full(table):
+                        self._index(shard, table)
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._places
@@ -45,8 +50,13 @@ class VectorStore:
         vector: Vectors = _vectors(shard)[row]
         return vector
 
-    def add(self, keys: Sequence[bytes], vectors: Vectors) -> None:
+    def add(self, keys: Sequence[bytes], vectors: Vectors, precision: str = "fp32") -> None:
         """Append one shard, whole or not at all: it is on the disk when this returns.
+
+        Args:
+            keys: one per vector.
+            vectors: (texts, dimension).
+            precision: in which they were computed, which the shard notes: "fp32", "bf16" or "fp16".
 
         Raises:
             DataError: the disk is full or the folder can't be written; earlier shards are whole.
@@ -55,7 +65,7 @@ class VectorStore:
         shard = self._folder / f"{last + 1:06d}.parquet"
         width = vectors.shape[1]
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), width)
-        table = pa.table({"key": pa.array(keys, pa.binary(16)), "vector": column})
+        table = pa.table({"key": pa.array(keys, pa.binary(16)), "vector": column}, metadata={_PRECISION: precision})
         draft = shard.with_suffix(".tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +86,12 @@ class VectorStore:
 
     def _index(self, shard: Path, table: pa.Table) -> None:
         self._places.update({key: (shard, row) for row, key in enumerate(table["key"].to_pylist())})
+
+
+def _is_full(table: pa.Table) -> bool:
+    # What an earlier version made does not say; it is taken for full, or every index would have to be made again.
+    noted: bytes = (table.schema.metadata or {}).get(_PRECISION.encode(), b"fp32")
+    return noted == b"fp32"
 
 
 def _read(shard: Path) -> pa.Table:

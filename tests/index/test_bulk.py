@@ -107,9 +107,9 @@ def test_a_full_disk_is_said_and_costs_nothing_done(tmp_path, tiny, embedder):
         "from dragon_finetune import FineTunedEmbedder as E;"
         f"e = E({str(tiny)!r}, device='cpu', precision='fp32', on_overflow='split'); e.embed_query('x');"
         f"write = bulk.VectorStore.add\n"
-        "def add(self, keys, vectors):\n"
+        "def add(self, *given):\n"
         "    if len(self) == 20: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "    write(self, keys, vectors)\n"
+        "    write(self, *given)\n"
         "bulk.VectorStore.add = add\n"
         f"bulk.embed_files([{str(file)!r}], {str(tmp_path / 'out')!r}, e)"
     )

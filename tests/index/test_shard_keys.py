@@ -69,3 +69,15 @@ def test_a_chunk_that_is_not_in_the_shards_is_named_when_they_are_loaded(tiny, t
     with pytest.raises(DataError, match=r"more.jsonl, line 2.*not embedded"):
         load_collection([more], tmp_path / "out", embedder, str(tmp_path / "store"), "books")
     shutil.rmtree(tmp_path / "store")
+
+
+def test_vectors_of_half_precision_do_not_stand_for_those_of_fp32_that_were_asked_for(tiny, tmp_path, write_jsonl):
+    file = write_jsonl("chunks.jsonl", [{"text": SHORT}])
+    assert embed_files([file], tmp_path / "out", embedder_of(tiny, precision="bf16")).embedded == 1
+    assert embed_files([file], tmp_path / "out", embedder_of(tiny, precision="auto")).embedded == 0
+    embedder = embedder_of(tiny)
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 1
+    assert embed_files([file], tmp_path / "out", embedder).embedded == 0
+    assert embed_files([file], tmp_path / "out", embedder_of(tiny, precision="bf16")).embedded == 0
+    stored = VectorStore(tmp_path / "out", embedder).vector(embedder.vector_keys([SHORT])[0])
+    np.testing.assert_allclose(stored, embedder.encode([SHORT], role="document")[0], atol=1e-6)
