@@ -3,9 +3,9 @@
 import json
 import struct
 from pathlib import Path
-from typing import Any
 
 from dragon_finetune.errors import ModelError
+from dragon_finetune.model_layout import read_optional, transformer_folders
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model",
                     "sentencepiece.bpe.model", "tokenizer_config.json")  # fmt: skip
@@ -29,10 +29,11 @@ def check_complete(path: Path) -> None:
         raise ModelError(
             f"{path} has no pooling: modules.json lists {', '.join(kinds)}. Add a Pooling module and save."
         )
-    if not any((path / name).is_file() for name in _TOKENIZER_FILES) and (path / "config.json").is_file():
-        raise ModelError(
-            f"{path} has no tokenizer (none of {', '.join(_TOKENIZER_FILES)}). Copy it from the base model."
-        )
+    for folder in transformer_folders(path):
+        if (folder / "config.json").is_file() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+            raise ModelError(
+                f"{folder} has no tokenizer (none of {', '.join(_TOKENIZER_FILES)}). Copy it from the base model."
+            )
     files = [file for pattern in ("*.safetensors", "*.bin") for file in path.rglob(pattern)]
     weights = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
     if not weights:
@@ -52,13 +53,3 @@ def _is_whole(file: Path) -> bool:
         return False
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     return bool(file.stat().st_size == 8 + length + max(ends, default=0))
-
-
-def read_optional(path: Path) -> Any:
-    """Return the content of a model's JSON file, {} if there is none; raises ModelError if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON ({error}). Train or copy the model again.") from None

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dragon_finetune.errors import ModelError
-from dragon_finetune.model_check import check_complete, read_optional
+from dragon_finetune.model_check import check_complete
+from dragon_finetune.model_layout import read_optional, transformer_folders
+from dragon_finetune.model_limit import limit_of, saved_settings
 from dragon_finetune.model_place import locate
 
 Role = Literal["query", "document"]
@@ -31,12 +33,17 @@ class Prompts:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A sentence-transformers folder on disk. `limit` counts tokens, special tokens and prompt included."""
+    """A sentence-transformers folder on disk.
+
+    `limit` counts tokens, special tokens and prompt included; `transformer` is where the tokenizer lies, if not in the
+    root.
+    """
 
     path: Path
     prompts: Prompts
     limit: int | None
     lower_case: bool = False
+    transformer: Path | None = None
 
     @classmethod
     def open(
@@ -72,7 +79,7 @@ class ModelFolder:
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(self.path), local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(str(self.transformer or self.path), local_files_only=True)
         except Exception as error:
             raise ModelError(
                 f"{self.path}: the tokenizer can't be loaded ({error}). Save it beside the model."
@@ -84,29 +91,20 @@ class ModelFolder:
 
 def _read(path: Path) -> ModelFolder:
     check_complete(path)
-    sentence_bert = read_optional(path / "sentence_bert_config.json")
+    transformers = transformer_folders(path)
+    limits = [limit for folder in transformers if (limit := limit_of(folder)) is not None]
     prompts = read_optional(path / "config_sentence_transformers.json").get("prompts") or {}
     return ModelFolder(
         path=path,
         prompts=Prompts(**{role: _first_prompt(prompts, names) for role, names in _PROMPT_NAMES.items()}),
-        limit=_limit(path, sentence_bert),
-        lower_case=bool(sentence_bert.get("do_lower_case")),
+        limit=min(limits, default=None),
+        lower_case=bool(saved_settings(transformers[0]).get("do_lower_case")),
+        transformer=transformers[0],
     )
 
 
 def _first_prompt(prompts: dict[str, str], names: tuple[str, ...]) -> str:
     return next((prompts[name] for name in names if prompts.get(name)), "")
-
-
-def _limit(path: Path, sentence_bert: dict[str, Any]) -> int | None:
-    # sentence-transformers: max_seq_length wins; else what the tokenizer and the positions both allow.
-    if sentence_bert.get("max_seq_length"):
-        return int(sentence_bert["max_seq_length"])
-    tokenizer_limit = read_optional(path / "tokenizer_config.json").get("model_max_length")
-    positions = read_optional(path / "config.json").get("max_position_embeddings")
-    # transformers writes a number near 1e30 where a tokenizer has no limit.
-    limits = [int(limit) for limit in (tokenizer_limit, positions) if limit and 0 < limit < 1e9]
-    return min(limits, default=None)
 
 
 def _lower_case_first(tokenizer: Any) -> None:

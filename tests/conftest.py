@@ -32,7 +32,7 @@ CORPUS = [
 ]
 
 
-def _tokenizer(family: str):
+def tokenizer_of(family: str):
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -81,7 +81,7 @@ def build_model(path: Path, family: str, *, limit: int = 64, dimension: int = 32
 
     torch.manual_seed(0)
     plain = path.with_name(path.name + "-transformer")
-    tokenizer = _tokenizer(family)
+    tokenizer = tokenizer_of(family)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=dimension,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Transformer
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.errors import ModelError
@@ -51,9 +52,22 @@ def load_model(
             )
     except Exception as error:
         raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
-    if folder.limit is not None:
-        model.max_seq_length = folder.limit
+    for transformer in (module for module in model.modules() if isinstance(module, Transformer)):
+        if folder.limit is not None:
+            transformer.max_seq_length = folder.limit
+        _give_pad_token(transformer)
     return model.eval()
+
+
+def _give_pad_token(transformer: Transformer) -> None:
+    """Let a tokenizer without a pad token pad, by the token that the model's config names, or its last special one."""
+    tokenizer: Any = transformer.tokenizer
+    if tokenizer.pad_token is None:
+        named = getattr(transformer.config, "pad_token_id", None)
+        # Which one it is does not matter elsewhere: padding is masked, and pooling leaves it out.
+        tokens = [named, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id, 0]
+        usable = next(token for token in tokens if token is not None and 0 <= token < len(tokenizer))
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(usable)
 
 
 def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.model_check import read_optional
+from dragon_finetune.model_layout import read_optional
 
 # Of the root only these, for people and other engines keep their things there too.
 _AT_THE_ROOT = re.compile(
