@@ -284,7 +284,7 @@ class FineTunedEmbedder:
         lengths = [min(count, limit or count) for count in tokens]
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
         with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
-            vectors = embed_sorted(engine, texts, lengths, self.folder.prompts.of(role), batcher, bar)
+            vectors = embed_sorted(engine, texts, lengths, self.folder.prompts.of(role), batcher, bar, role=role)
         return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:

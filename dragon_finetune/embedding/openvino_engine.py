@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.model_folder import Role
 
 
 class OpenVinoEngine:
@@ -52,7 +53,7 @@ class OpenVinoEngine:
         """Length of the vectors."""
         return int(self._compiled.output(0).partial_shape[1].get_length())
 
-    def embed(self, texts: Sequence[str], prompt: str) -> Vectors:
+    def embed(self, texts: Sequence[str], prompt: str, role: Role | None = None) -> Vectors:
         """Return unit vectors, (texts, dimension), of texts that are padded into one batch."""
         encoded = self.tokenizer.encode_batch_fast([prompt + text for text in texts])
         longest = max(len(each) for each in encoded)

@@ -8,9 +8,15 @@ import numpy as np
 
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import ModelError
+from dragon_finetune.model_folder import Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+
+def is_routed(model: "SentenceTransformer") -> bool:
+    """Tell whether a model has an encoder for queries and another for documents."""
+    return type(model[0]).__name__ == "Router"
 
 
 class TorchEngine:
@@ -38,12 +44,15 @@ class TorchEngine:
             raise ModelError("The model does not say its dimension.")
         return dimension
 
-    def embed(self, texts: Sequence[str], prompt: str) -> Vectors:
+    def embed(self, texts: Sequence[str], prompt: str, role: Role | None = None) -> Vectors:
         """Return unit vectors, (texts, dimension), of texts that are padded into one batch."""
+        if role is None and is_routed(self._model):
+            raise ModelError("This model has query and document encoders; say which the texts are for (their role).")
         with self._autocast():
             vectors: Any = self._model.encode(
                 list(texts),
                 prompt=prompt,
+                task=role,
                 batch_size=len(texts),
                 show_progress_bar=False,
                 convert_to_tensor=True,

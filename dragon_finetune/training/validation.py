@@ -108,7 +108,9 @@ def embed_texts(
     lengths = [min(count, limit or count) for count in counter.counts(texts)]
     was_training = model.training
     model.eval()
-    vectors = embed_sorted(TorchEngine(model, precision), texts, lengths, prompts.of(role), TokenBatcher(_BUDGET))
+    vectors = embed_sorted(
+        TorchEngine(model, precision), texts, lengths, prompts.of(role), TokenBatcher(_BUDGET), role=role
+    )
     model.train(was_training)
     return vectors
 
