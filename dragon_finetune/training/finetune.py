@@ -12,7 +12,8 @@ from transformers import TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import load_model
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.embedding.torch_engine import is_routed
+from dragon_finetune.errors import DataError, ModelError, SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.files import write_text
 from dragon_finetune.model_folder import ModelFolder
@@ -257,6 +258,9 @@ class FineTuner:
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config
-        return load_model(
+        model = load_model(
             folder, device=config.device, trust_remote_code=config.trust_remote_code, revision=config.revision
         )
+        if is_routed(model):
+            raise ModelError(f"{folder.path} is a model of two encoders, which can't be trained here: give one of one.")
+        return model

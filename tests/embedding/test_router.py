@@ -1,10 +1,11 @@
-"""A model of two encoders: queries go through the query's, documents through the documents', and neither is mixed up."""
+"""A model of two encoders: queries go through the query's, documents through the documents'."""
 
 import numpy as np
 import pytest
-from conftest import build_model
+from conftest import build_model, make_pairs
 
-from dragon_finetune import FineTunedEmbedder
+from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
+from dragon_finetune.errors import ModelError
 from dragon_finetune.model_folder import ModelFolder
 
 TEXTS = ["who lit the lamp", "Iron Jorun lit the lamp of the Oriel.", "nine knots of greywick"]
@@ -46,7 +47,13 @@ def test_each_role_gets_its_own_encoder(routed, engine, recwarn):
     assert embedder.embed_query(TEXTS[0]) == pytest.approx(queries[0].tolist(), abs=1e-5)
 
 
+def test_it_is_not_trained_as_if_it_were_one(routed, tmp_path):
+    config = TrainingConfig(base_model=str(routed), output_dir=tmp_path / "out", device="cpu", on_overflow="truncate")
+    with pytest.raises(ModelError, match="two encoders"):
+        FineTuner(config).train(make_pairs(20))
+
+
 def test_without_a_role_there_is_no_encoder_to_choose(routed):
     embedder = FineTunedEmbedder(routed, device="cpu", precision="fp32", engine="torch")
-    with pytest.raises(Exception, match="query and document encoders.*say which"):
+    with pytest.raises(Exception, match=r"query and document encoders.*say which"):
         embedder.encode(TEXTS, role=None)
