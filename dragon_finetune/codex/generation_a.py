@@ -6,13 +6,14 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder
+from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder, stop_if_ours_is_wanted
 
 
 def replace_embedding_a(module: Any) -> None:
     """Let `VectorStoreManager` of the host's module embed by ours, where the switch says so."""
     manager = getattr(module, "VectorStoreManager", None)
     if not isinstance(manager, type):
+        stop_if_ours_is_wanted(module.__name__)
         return
 
     def ours_else(name: str, answer: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder
+from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder, stop_if_ours_is_wanted
 from dragon_finetune.codex.modules import OURS
 
 _PREFIXES_B = {
@@ -18,6 +18,7 @@ def replace_embedding_b(module: Any) -> None:
     """Put ours into the host's registry of managers, under its names and our own."""
     registry = getattr(module, "EMBEDDING_MANAGERS", None)
     if not isinstance(registry, dict):
+        stop_if_ours_is_wanted(module.__name__)
         return
     for name, plain in list(registry.items()):
         registry[name] = _manager_or(plain)

@@ -25,8 +25,19 @@ def _leave() -> None:
         spec.loader.exec_module(module)
 
 
-_leave()
+def _install() -> None:
+    # Python prints what goes wrong in here and goes on, with the host's own embedder: so it ends here instead.
+    try:
+        from dragon_finetune.codex.install import install
 
-from dragon_finetune.codex.install import install  # noqa: E402 (the path must be clean first)
+        install()
+    except BaseException as error:
+        print(f"dragon-finetune: our embedder can't take the host's place ({error!r}), so the host was not started. "
+              "Mend the environment (`pip check`), or run the script with `python` to use its own.",
+              file=sys.stderr)  # fmt: skip
+        sys.stderr.flush()
+        os._exit(3)
 
-install()
+
+_leave()  # the path must be clean before anything of ours is imported
+_install()
