@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.files import read_jsonl
+from dragon_finetune.files import absolute, read_jsonl
 from dragon_finetune.text import check_text
 
 
@@ -34,7 +34,7 @@ def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator
     Raises:
         DataError: bad JSON, a chunk without text, an id that comes twice, or a file given twice; names file and line.
     """
-    paths = [Path(file).resolve() for file in files]
+    paths = [absolute(file).resolve() for file in files]
     if unique and len({*paths}) < len(paths):
         again = next(file for number, file in enumerate(files) if paths[number] in paths[:number])
         raise DataError(f"{again} is given twice. Give each chunk file once.")

@@ -9,13 +9,19 @@ from typing import Any
 from dragon_finetune.errors import DataError
 
 
+def absolute(path: Path | str) -> Path:
+    """Return a path that hangs on no current folder, `~` being the home: what every setting that names one becomes."""
+    # Path.absolute leaves `..` in, and Path.resolve follows links, which may be meant.
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100
+
+
 def read_jsonl(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, object) of a UTF-8 JSON-lines file; blank lines are skipped.
 
     Raises:
         DataError: the file is missing or not UTF-8, or a line is not a JSON object; names file and line.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
@@ -43,7 +49,7 @@ def read_json(path: Path | str) -> Any:
     Raises:
         DataError: the file is missing, not UTF-8, or not JSON; names the file and the place.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -56,13 +62,13 @@ def read_json(path: Path | str) -> Any:
 
 def require_other_file(source: Path | str, target: Path | str) -> None:
     """Raise DataError where what is written would take the place of what is read."""
-    if Path(source).resolve() == Path(target).resolve():
+    if absolute(source).resolve() == absolute(target).resolve():
         raise DataError(f"{source} and {target} are the same file. Write to another one.")
 
 
 def write_text(path: Path | str, text: str | Iterable[str]) -> None:
     """Write a UTF-8 file, given whole or in pieces, whole or not at all: an error or a kill leaves what was there."""
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dragon_finetune.errors import ModelError
+from dragon_finetune.files import absolute
 
 EMBEDDED = "embedded"
 CARD = "dragon_finetune.json"
@@ -19,16 +20,23 @@ def locate(model: str | Path, *, revision: str | None = None) -> Path:
     """
     if str(model) == EMBEDDED:
         return _embedded()
-    path = Path(model).expanduser()
+    path = absolute(model)
     recover(path)
     if path.is_dir():
         return path
     if path.exists():
         raise ModelError(f"{path} is a file; a model is a folder (with modules.json in it).")
     # A name the hub can know: at most one slash, nothing that only a path has.
-    if path.is_absolute() or str(model).startswith(".") or "\\" in str(model) or len(path.parts) > 2:
+    named = Path(model).expanduser()
+    if named.is_absolute() or str(model).startswith(".") or "\\" in str(model) or len(named.parts) > 2:
         raise ModelError(f"No model folder at {path.absolute()}. Check the path, or train one first.")
     return _from_hub(str(model), revision)
+
+
+def absolute_if_folder(model: str) -> str:
+    """Return a model's name, made absolute where it names a folder: a record of it then holds from anywhere."""
+    path = absolute(model)
+    return str(path) if model != EMBEDDED and path.is_dir() else model
 
 
 def draft_of(path: Path) -> Path:

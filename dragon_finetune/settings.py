@@ -10,6 +10,8 @@ from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dragon_finetune.errors import SettingsError, nearest, suggest
+from dragon_finetune.files import absolute
+from dragon_finetune.model_place import absolute_if_folder
 
 OnOverflow = Literal["error", "split", "truncate"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -43,6 +45,16 @@ class ModelOptions(_Layered):
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @field_validator("model_path")
+    @classmethod
+    def _absolute_model(cls, model: str | None) -> str | None:
+        return None if model is None else absolute_if_folder(model)
+
+    @field_validator("store")
+    @classmethod
+    def _absolute_store(cls, store: str | None) -> str | None:
+        return None if store is None else str(absolute(store))
 
     def prompts(self) -> dict[str, str]:
         """Return the prompts that the configuration sets; the others come from the model folder."""

@@ -12,6 +12,7 @@ from chromadb.config import Settings
 
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
+from dragon_finetune.files import absolute
 
 _PAGE = 500  # records per request: far below Chroma's own maximum, little enough to stream
 
@@ -25,6 +26,11 @@ class Record(NamedTuple):
     metadata: Mapping[str, Any]
 
 
+def is_server(store: str | Path) -> bool:
+    """Tell whether a store is named by a server's address rather than by a folder."""
+    return str(store).startswith(("http://", "https://"))
+
+
 def open_client(store: str | Path) -> Any:
     """Return a client of a store on disk (a folder) or of a Chroma server (http://host:port).
 
@@ -32,18 +38,18 @@ def open_client(store: str | Path) -> Any:
         DataError: there is no store in the folder.
     """
     settings = Settings(anonymized_telemetry=False)
-    if str(store).startswith(("http://", "https://")):
+    if is_server(store):
         url = urlsplit(str(store))
         return chromadb.HttpClient(
             host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=settings
         )
-    return chromadb.PersistentClient(path=str(store), settings=settings)
+    return chromadb.PersistentClient(path=str(absolute(store)), settings=settings)
 
 
 def existing_client(store: str | Path) -> Any:
     """Return a client of a store that must be there. Raises DataError if the folder holds none."""
-    if not str(store).startswith("http") and not (Path(store) / "chroma.sqlite3").is_file():
-        raise DataError(f"{Path(store).absolute()} holds no Chroma store (no chroma.sqlite3). Check --store.")
+    if not is_server(store) and not (absolute(store) / "chroma.sqlite3").is_file():
+        raise DataError(f"{absolute(store)} holds no Chroma store (no chroma.sqlite3). Check --store.")
     return open_client(store)
 
 

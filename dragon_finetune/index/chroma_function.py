@@ -7,6 +7,7 @@ from chromadb.utils.embedding_functions import register_embedding_function
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import StaleIndexError
+from dragon_finetune.model_place import absolute_if_folder
 
 
 @register_embedding_function
@@ -51,7 +52,7 @@ class FineTunedEmbeddingFunction(EmbeddingFunction[Documents]):
     def get_config(self) -> dict[str, Any]:
         """Return what `build_from_config` needs, the fingerprint among it."""
         return {
-            "model_path": self._embedder.model_path,
+            "model_path": absolute_if_folder(self._embedder.model_path),
             "fingerprint": self._embedder.fingerprint,
             "options": self._options,
         }

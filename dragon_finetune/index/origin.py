@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.chunks import ChunkRef
+from dragon_finetune.files import absolute
 
 CHUNK_FILE = "chunk_file"
 """Metadata of a record that we loaded: the chunk file, as an absolute path."""
@@ -23,7 +24,7 @@ class Origins:
     """
 
     def __init__(self, files: Iterable[Path | str], chunks: Iterable[ChunkRef]) -> None:
-        paths = [Path(file).resolve() for file in files]
+        paths = [absolute(file).resolve() for file in files]
         self._files = {str(path) for path in paths}
         self._stems = {path.stem for path in paths}
         self._pages = {page for chunk in chunks if (page := _PIECE.sub("", chunk.id)) != chunk.id}

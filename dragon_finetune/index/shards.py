@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
+from dragon_finetune.files import absolute
 
 _PRECISION = "precision"
 
@@ -29,9 +30,10 @@ class VectorStore:
     """
 
     def __init__(self, folder: Path | str, embedder: FineTunedEmbedder) -> None:
-        self._folder = Path(folder) / embedder.fingerprint
+        folder = absolute(folder)
+        self._folder = folder / embedder.fingerprint
         self._places: dict[bytes, tuple[Path, int]] = {}
-        for marked in sorted(Path(folder).glob("*/")):
+        for marked in sorted(folder.glob("*/")):
             if embedder.recognises(marked.name):
                 for shard in sorted(marked.glob("*.parquet")):
                     table = _read(shard)

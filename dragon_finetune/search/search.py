@@ -18,7 +18,7 @@ import yaml
 from tqdm import tqdm
 
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
-from dragon_finetune.files import read_json, write_text
+from dragon_finetune.files import absolute, read_json, write_text
 from dragon_finetune.search.budget import Budget
 from dragon_finetune.search.plan import SearchPlan
 from dragon_finetune.search.result import SearchResult, Trial, importance_of
@@ -60,7 +60,7 @@ class Search:
         if twice:
             raise SettingsError(f"{twice[0]} is searched, so it can't be set as well. Take it out of the settings.")
         self.space, self.strategy, self.budget, self.seed = space or Space(), strategy, budget or Budget(), seed
-        self.folder = Path(settings["output_dir"])
+        self.folder = absolute(settings["output_dir"])
         self._pairs = pairs
         self._shared = {**{k: v for k, v in settings.items() if k != "output_dir"}, "seed": seed}
         first = self._config({name: getattr(self.space, name)[0] for name in PARAMETERS})  # refuses bad settings now

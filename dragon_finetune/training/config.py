@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dragon_finetune.errors import SettingsError, suggest
+from dragon_finetune.files import absolute
+from dragon_finetune.model_place import absolute_if_folder
 from dragon_finetune.settings import Precision, explain
 
 CACHED_FROM = 64
@@ -102,6 +104,16 @@ class TrainingConfig(BaseModel):
     overwrite: bool = False
     device: str | None = None
     report_to: str = "none"
+
+    @field_validator("output_dir", "general_pairs")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else absolute(path)
+
+    @field_validator("base_model")
+    @classmethod
+    def _absolute_base(cls, model: str) -> str:
+        return absolute_if_folder(model)
 
     def __init__(self, **values: Any) -> None:
         if isinstance(values.get("base_model"), Path):
