@@ -28,6 +28,10 @@ class StaleIndexError(DragonFinetuneError):
     """Stored vectors were made by another encoder than the one that would query them."""
 
 
+class BusyError(DragonFinetuneError):
+    """Another process writes where this one would; names it."""
+
+
 class PluginError(DragonFinetuneError):
     """A plugin name is unknown or claimed twice."""
 

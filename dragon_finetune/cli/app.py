@@ -13,6 +13,7 @@ import typer
 
 from dragon_finetune.cli import host, index, judging, making, searching, text
 from dragon_finetune.errors import DragonFinetuneError
+from dragon_finetune.processes import end_with_parent
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 for command in (
@@ -36,6 +37,7 @@ app.command()(host.demo)
 def main() -> None:
     """Run the command line and exit with one of the codes above."""
     warnings.showwarning = _show_warning
+    end_with_parent()
     try:
         # What follows `run` is the host's command line, in which nothing is ours to parse.
         code = _run_host(sys.argv[2:]) if sys.argv[1:2] == ["run"] else app(standalone_mode=False)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.index.shards import VectorStore
+from dragon_finetune.locks import held
 
 _SHARD_TOKENS = 131_072  # what a kill may cost; enough for batches of even length
 _SHARD_ROWS = 4096
@@ -27,7 +28,8 @@ def embed_files(
 ) -> BulkResult:
     """Embed every distinct text of chunk files into shards under `out`; what is there already is not done again.
 
-    Memory holds one shard, and 16 bytes and a place per text.
+    Another process that embeds into the same folder is waited for. Memory holds one shard, and 16 bytes and a place
+    per text.
 
     Args:
         files: chunk files.
@@ -39,6 +41,13 @@ def embed_files(
         DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
+    with held(out, wait=True):
+        return _embed_files(files, out, embedder, unique_ids)
+
+
+def _embed_files(
+    files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, unique_ids: bool
+) -> BulkResult:
     total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()

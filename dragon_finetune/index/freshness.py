@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dragon_finetune.embedding.cache import cache_folder, recall, remember
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.processes import end_with_parent, environment_of_a_child, python_of_ours
 
 _SAMPLE = 8
 _SECONDS = 120
@@ -62,9 +63,9 @@ def _examine(embedder: FineTunedEmbedder, store: str, collections: Sequence[str]
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "dragon_finetune.index.freshness"],
+            python_of_ours("dragon_finetune.index.freshness"),
             input=json.dumps(task),
-            env={**os.environ, _EXAMINING: "1"},
+            env=environment_of_a_child(**{_EXAMINING: "1"}),
             capture_output=True,
             encoding="utf-8",
             timeout=_SECONDS,
@@ -80,6 +81,7 @@ def _examine(embedder: FineTunedEmbedder, store: str, collections: Sequence[str]
 
 
 def _main() -> None:
+    end_with_parent()
     from dragon_finetune.index.doctor import examine
 
     task = json.load(sys.stdin)

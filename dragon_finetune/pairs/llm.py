@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from dragon_finetune.errors import DragonFinetuneError
 from dragon_finetune.files import read_jsonl
+from dragon_finetune.locks import held
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage
 from dragon_finetune.pairs.fusion import Lexical
@@ -56,11 +57,16 @@ def ask_for_queries(corpus: Corpus, settings: LlmSettings) -> Iterator[Pair]:
     Raises:
         DragonFinetuneError: the server can't be reached, or answers wrongly three times; what it wrote is kept.
     """
-    known = _remembered(settings.memory)
     order = list(range(len(corpus.passages)))
     random.Random(settings.seed).shuffle(order)
-    lexical = Lexical([passage.text for passage in corpus.passages])
     settings.memory.parent.mkdir(parents=True, exist_ok=True)
+    with held(settings.memory, wait=True):
+        yield from _ask_for_all(corpus, settings, order)
+
+
+def _ask_for_all(corpus: Corpus, settings: LlmSettings, order: list[int]) -> Iterator[Pair]:
+    known = _remembered(settings.memory)
+    lexical = Lexical([passage.text for passage in corpus.passages])
     with settings.memory.open("a", encoding="utf-8", newline="\n") as memory:
         for place in tqdm(order, desc="queries", unit="passage", disable=None):
             passage = corpus.passages[place]

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
 from dragon_finetune.files import absolute, read_json, write_text
+from dragon_finetune.processes import python_of_ours, start
 from dragon_finetune.search.budget import Budget
 from dragon_finetune.search.plan import SearchPlan
 from dragon_finetune.search.result import SearchResult, Trial, importance_of
@@ -172,14 +172,15 @@ class Search:
 
         config = self._config(point)
         settings = config.model_dump(mode="json", exclude_none=True, exclude={"base_model", "output_dir"})
-        file = config.output_dir.with_suffix(".yaml")
+        # By name: `with_suffix` would take what stands behind the dot of a number for one.
+        file = config.output_dir.with_name(config.output_dir.name + ".yaml")
         write_text(file, yaml.safe_dump(settings))
-        command = [sys.executable, "-m", "dragon_finetune.cli", "train", str(self._pairs), "--json"]
-        command += ["--base-model", config.base_model, "--output", str(config.output_dir), "--config", str(file)]
+        command = ["train", str(self._pairs), "--json", "--base-model", config.base_model]
+        command += ["--output", str(config.output_dir), "--config", str(file)]
         started = time.monotonic()
-        log = config.output_dir.with_suffix(".log")
+        log = config.output_dir.with_name(config.output_dir.name + ".log")
         with log.open("w", encoding="utf-8") as errors:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+            process = start(python_of_ours("dragon_finetune.cli", command), stdout=subprocess.DEVNULL, stderr=errors)
             try:
                 curve, stopped = self._watch(trial, process, config.output_dir)
             except BaseException:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dragon_finetune.embedding.torch_engine import is_routed
 from dragon_finetune.errors import DataError, ModelError, SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.files import write_text
+from dragon_finetune.locks import held
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
@@ -65,14 +67,16 @@ class FineTuner:
             DataError: bad pairs, or too few of them.
             TokenLimitError: texts over the model's limit, and on_overflow is "error".
             ModelError: the base model can't be read, or the output folder is occupied.
+            BusyError: another process trains into the same folder.
             SettingsError: settings that contradict each other or the model.
         """
         config = self.config
         all_pairs, general = self._read(pairs)
         output = OutputFolder(config.output_dir, self._identity([*all_pairs, *general]))
-        if card := output.finished(overwrite=config.overwrite):
-            return TrainingResult(path=config.output_dir, **card["result"])
-        return self._run(output, *self._prepare(all_pairs, general))
+        with held(config.output_dir, wait=False) if is_first_process() else nullcontext():
+            if card := output.finished(overwrite=config.overwrite):
+                return TrainingResult(path=config.output_dir, **card["result"])
+            return self._run(output, *self._prepare(all_pairs, general))
 
     def plan(self, pairs: "Iterable[Any] | str | Path") -> TrainingPlan:
         """Return what `train` would do and cost, measured on three steps. Writes nothing; raises as `train` does."""

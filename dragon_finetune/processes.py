@@ -1,0 +1,50 @@
+"""Processes of ours that this one starts: what they may import, and that they end when it does."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_PARENT = "DRAGON_FINETUNE_PARENT"
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def python_of_ours(module: str, arguments: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs a module of ours in a fresh interpreter.
+
+    The current folder is not on its path (`-P`): a `typer.py` that lies there is not ours to run.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment_of_a_child(**more: str) -> Mapping[str, str]:
+    """Return the environment for a process that is to end when this one does (`end_with_parent`)."""
+    return {**os.environ, _PARENT: str(os.getpid()), **more}
+
+
+def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a process of ours that ends when this one does, however that is."""
+    return subprocess.Popen(command, env=environment_of_a_child(), stdin=subprocess.DEVNULL, **options)
+
+
+def end_with_parent() -> None:
+    """Where this process was started by another of ours, end when that one has ended: killed, say, with no chance."""
+    parent = os.environ.pop(_PARENT, None)
+    if parent is not None:
+        threading.Thread(target=_watch, args=(int(parent),), daemon=True, name="end with parent").start()
+
+
+def _watch(parent: int) -> None:
+    import psutil
+
+    try:
+        process = psutil.Process(parent)
+        # Asked of the process and not of its number, which another may have been given since.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    except psutil.NoSuchProcess:
+        pass
+    os._exit(1)
