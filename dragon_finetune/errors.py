@@ -32,6 +32,10 @@ class BusyError(DragonFinetuneError):
     """Another process writes where this one would; names it."""
 
 
+class StoppedError(DragonFinetuneError):
+    """A run was told to stop, and has saved what it had; says how to go on. The command line exits with 130."""
+
+
 class PluginError(DragonFinetuneError):
     """A plugin name is unknown or claimed twice."""
 

@@ -39,11 +39,12 @@ def check_complete(path: Path) -> None:
     if not weights:
         raise ModelError(f"{path} is half-written: it has no weights (*.safetensors). Train or copy it again.")
     for file in weights:
-        if file.suffix == ".safetensors" and not _is_whole(file):
+        if file.suffix == ".safetensors" and not is_whole(file):
             raise ModelError(f"{file} is cut short. Train or copy the model again.")
 
 
-def _is_whole(file: Path) -> bool:
+def is_whole(file: Path) -> bool:
+    """Tell whether a safetensors file holds all that its header promises."""
     # safetensors: 8 bytes header length (little endian), the JSON header, then the tensors' bytes.
     try:
         with file.open("rb") as stream:

@@ -12,8 +12,11 @@ from typing import Any
 import typer
 
 from dragon_finetune.cli import host, index, judging, making, searching, text
-from dragon_finetune.errors import DragonFinetuneError
+from dragon_finetune.errors import DragonFinetuneError, StoppedError
 from dragon_finetune.processes import end_with_parent
+
+_INTERRUPTED = 130
+_GO_ON = "interrupted; the same command goes on where this one stopped"
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 for command in (
@@ -40,14 +43,22 @@ def main() -> None:
     end_with_parent()
     try:
         # What follows `run` is the host's command line, in which nothing is ours to parse.
-        code = _run_host(sys.argv[2:]) if sys.argv[1:2] == ["run"] else app(standalone_mode=False)
+        code = _run_host(sys.argv[2:]) if sys.argv[1:2] == ["run"] else _run_command()
+    except StoppedError as stopped:
+        code = _say(str(stopped), _INTERRUPTED)
     except DragonFinetuneError as error:
         code = _say(f"error: {error}", 2)
     except KeyboardInterrupt:
-        code = _say("interrupted", 130)
+        code = _say(_GO_ON, _INTERRUPTED)
     except Exception as error:
         code = _report(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
+
+
+def _run_command() -> int:
+    code = app(standalone_mode=False)
+    # Typer takes Ctrl-C itself and says nothing.
+    return _say(_GO_ON, _INTERRUPTED) if code == _INTERRUPTED else code if isinstance(code, int) else 0
 
 
 def _run_host(arguments: list[str]) -> int:
@@ -65,7 +76,7 @@ def _report(error: Exception) -> int:
         error.show()
         return int(error.exit_code)
     if type(error).__name__ == "Abort":
-        return _say("interrupted", 130)
+        return _say(_GO_ON, _INTERRUPTED)
     traceback.print_exc()
     return _say("This is a fault of dragon-finetune. Please report it with the lines above.", 3)
 

@@ -12,7 +12,9 @@ class FinalStats:
     """What a training run did.
 
     Attributes:
-        final_loss: the mean training loss that the Trainer reports at the end, None if it trained no step.
+        final_loss: the mean training loss of the whole run, None if it trained no step. After a resume it is that of
+            the logged losses, for the Trainer's own mean is then wrong.
+        steps: of the whole run.
         seconds: wall time of training, without loading and validation.
         examples_per_second, tokens_per_second: of this run (after a resume: since the resume); tokens are None
             unless the callback was told how many an example has.
@@ -60,13 +62,22 @@ class FinalStatsCallback(TrainerCallback):
         if loader is not None and hasattr(loader, "dataset") and state.epoch is not None:
             # The last batch of an epoch is often short, so epochs tell the truth where they are known.
             examples = min(examples, (state.epoch - self._first_epoch) * len(loader.dataset))
-        losses = [entry[key] for entry in state.log_history for key in ("train_loss", "loss") if key in entry]
         rate = examples / seconds
         self.stats = FinalStats(
-            final_loss=losses[-1] if losses else None,
+            final_loss=self._mean_loss(state.log_history),
             seconds=seconds,
-            steps=state.global_step - self._first_step,
+            steps=state.global_step,
             examples_per_second=rate,
             tokens_per_second=rate * self._tokens_per_example if self._tokens_per_example else None,
             log_history=list(state.log_history),
         )
+
+    def _mean_loss(self, log: list[dict[str, Any]]) -> float | None:
+        reported = [entry["train_loss"] for entry in log if "train_loss" in entry]
+        if reported and not self._first_step:
+            return float(reported[-1])
+        total, last = 0.0, 0
+        for entry in (entry for entry in log if "loss" in entry):
+            total += float(entry["loss"]) * (entry["step"] - last)
+            last = entry["step"]
+        return total / last if last else None

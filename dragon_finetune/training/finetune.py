@@ -17,7 +17,6 @@ from dragon_finetune.embedding.torch_engine import is_routed
 from dragon_finetune.errors import DataError, ModelError, SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.files import write_text
-from dragon_finetune.locks import held
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
@@ -73,15 +72,21 @@ class FineTuner:
         config = self.config
         all_pairs, general = self._read(pairs)
         output = OutputFolder(config.output_dir, self._identity([*all_pairs, *general]))
-        with held(config.output_dir, wait=False) if is_first_process() else nullcontext():
-            if card := output.finished(overwrite=config.overwrite):
-                return TrainingResult(path=config.output_dir, **card["result"])
-            return self._run(output, *self._prepare(all_pairs, general))
+        if result := self._finished(output):
+            return result
+        prepared = self._prepare(all_pairs, general)
+        with output.alone() if is_first_process() else nullcontext():
+            # Another process may have finished it meanwhile.
+            return self._finished(output) or self._run(output, *prepared)
 
     def plan(self, pairs: "Iterable[Any] | str | Path") -> TrainingPlan:
         """Return what `train` would do and cost, measured on three steps. Writes nothing; raises as `train` does."""
         folder, audit, training, validation, dropped = self._prepare(*self._read(pairs))
         return measure(self._load(folder), self.config, folder.prompts, training, validation, audit, dropped)
+
+    def _finished(self, output: OutputFolder) -> TrainingResult | None:
+        card = output.finished(overwrite=self.config.overwrite)
+        return TrainingResult(path=self.config.output_dir, **card["result"]) if card else None
 
     def _identity(self, pairs: Sequence[Pair]) -> dict[str, Any]:
         """Return everything that decides the result: the base by what it is, not by where it lies."""

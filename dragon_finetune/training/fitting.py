@@ -1,5 +1,6 @@
 """One fit on SentenceTransformerTrainer: arguments, loss, batches without padding."""
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from dragon_finetune.training.losses import make_loss, matryoshka_dims
 from dragon_finetune.training.precision import pick_precision, slice_tokens
 from dragon_finetune.training.rows import QUERIES, Row, rows_of
 from dragon_finetune.training.sorting import sorted_slices
+from dragon_finetune.training.stopping import StopCallback, stoppable
 from dragon_finetune.training.teacher import Teacher
 from dragon_finetune.training.validation import embed_texts
 
@@ -38,6 +40,7 @@ def fit(
 
     Raises:
         SettingsError: Matryoshka dimensions beyond the model's.
+        StoppedError: it was told to stop, and has saved a checkpoint; says how to go on.
     """
     if config.dropout is not None:
         _set_dropout(model, config.dropout)
@@ -45,15 +48,18 @@ def fit(
     model.model_card_data.widget = [{"text": "none"}]
     rows, pairs = rows_of(training)
     datasets = to_datasets(pairs, rows)
+    stop = StopCallback()
     trainer = SentenceTransformerTrainer(
         model=model,
         args=_arguments(model, config, prompts, checkpoints, training),
         train_dataset=datasets,
         loss=_losses(model, config, prompts, rows, datasets),
-        callbacks=[BarCallback(), *callbacks],
+        callbacks=[BarCallback(), stop, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
-    with library_bars_quiet(), sorted_slices(model, slice_tokens(config, model.device)):
+    if checkpoint:
+        print(f"going on from step {checkpoint.name.rpartition('-')[2]}", file=sys.stderr, flush=True)
+    with stoppable(stop), library_bars_quiet(), sorted_slices(model, slice_tokens(config, model.device)):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 

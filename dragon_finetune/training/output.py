@@ -1,12 +1,16 @@
 """The output folder of a training run: claimed before work starts, resumed, and swapped in whole at the end."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import read_json, write_json
+from dragon_finetune.locks import held
 from dragon_finetune.model_place import CARD, draft_of, recover
+from dragon_finetune.training.checkpoints import last_whole
 
 
 class OutputFolder:
@@ -51,25 +55,33 @@ class OutputFolder:
             )
         return None
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the work folder while the block runs.
+
+        Raises:
+            ModelError: the work folder can't be written.
+            BusyError: another process is at work in it.
+        """
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(f"{self.work} can't be written ({error}). Choose another output folder.") from error
+        with held(self.work / "run", wait=False):
+            yield
+
     def begin(self) -> Path | None:
         """Claim the work folder; return the last whole checkpoint of this very run, if there is one.
 
         Raises:
-            ModelError: the work folder belongs to a run with other settings or pairs, or can't be written.
+            ModelError: the work folder belongs to a run with other settings or pairs.
         """
         record = self.work / "run.json"
         if record.is_file():
             self._require_same(read_json(record), record)
         else:
-            try:
-                write_json(record, self._identity)
-            except OSError as error:
-                raise ModelError(f"{self.work} can't be written ({error}). Choose another output folder.") from error
-        # The Trainer writes trainer_state.json last: a checkpoint without it was cut short by a kill.
-        whole = [
-            folder for folder in self.checkpoints.glob("checkpoint-*") if (folder / "trainer_state.json").is_file()
-        ]
-        return max(whole, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
+            write_json(record, self._identity)
+        return last_whole(self.checkpoints)
 
     def _require_same(self, other: dict[str, Any], record: Path) -> None:
         if changes := self._changes(other):

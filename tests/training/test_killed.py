@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -51,8 +52,12 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed").exists()
-    resumed = json.loads(subprocess.run(command(tmp_path / "killed"), capture_output=True, check=True).stdout)
-    assert 0 < resumed["steps"] < whole["steps"] == 54
+    again = subprocess.run(command(tmp_path / "killed"), capture_output=True, check=True, text=True)
+    resumed = json.loads(again.stdout)
+    assert 0 < int(re.search(r"going on from step (\d+)", again.stderr)[1]) < 54
+    # The whole run's, not the last part's.
+    assert resumed["steps"] == whole["steps"] == 54
+    assert resumed["final_loss"] == pytest.approx(whole["final_loss"], rel=0.2)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(one[name].equal(two[name]) for name in one)
     assert resumed["curve"] == whole["curve"]

@@ -1,0 +1,87 @@
+"""What is left of a run that was stopped or whose disk lost its last bytes, and how it goes on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from runs_of_training import PAIRS, config
+from test_killed import TRAIN
+
+from dragon_finetune import FineTuner
+from dragon_finetune.training.checkpoints import last_whole
+
+
+@pytest.fixture(scope="module")
+def stopped(tiny, tmp_path_factory):
+    """Return a work folder with two checkpoints, as a kill leaves it."""
+    import transformers
+
+    class Kill(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 11:
+                raise RuntimeError("killed")
+
+    out = tmp_path_factory.mktemp("stopped") / "out"
+    with pytest.raises(RuntimeError, match="killed"):
+        FineTuner(config(tiny, out, epochs=3, save_steps=5, patience=None), callbacks=[Kill()]).train(PAIRS)
+    return out.with_name("out.work")
+
+
+@pytest.fixture
+def work(stopped, tmp_path):
+    return shutil.copytree(stopped, tmp_path / "out.work")
+
+
+FILES = ["trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
+def test_a_checkpoint_cut_short_is_stepped_back_from(work, file, left):
+    newest, before = (work / "checkpoints" / f"checkpoint-{step}" for step in (10, 5))
+    assert last_whole(work / "checkpoints") == newest
+    content = (newest / file).read_bytes()
+    (newest / file).write_bytes(content[: int(left * len(content))])
+    with pytest.warns(UserWarning, match=rf"checkpoint-10 is not whole.*{file}"):
+        assert last_whole(work / "checkpoints") == before
+
+
+def test_a_checkpoint_without_a_file_is_stepped_back_from(work):
+    for step in (5, 10):
+        (work / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt").unlink()
+    with pytest.warns(UserWarning, match="not whole"):
+        assert last_whole(work / "checkpoints") is None
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_checkpoint_before(work, tiny):
+    (work / "checkpoints" / "checkpoint-10" / "optimizer.pt").write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="not whole"):
+        result = FineTuner(config(tiny, work.with_name("out"), epochs=3, save_steps=5, patience=None)).train(PAIRS)
+    assert result.steps == 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_saves_first_and_says_how_to_go_on(tiny, write_jsonl, tmp_path, how):
+    file = write_jsonl("pairs.jsonl", PAIRS)
+    arguments = ["train", file, "--base-model", tiny, "--epochs", 40, "--batch-size", 4, "--save-steps", 1000]
+    command = [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(tmp_path / "out"), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out.work" / "curve.json").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.kill(process.pid, how)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert out == ""
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    (checkpoint,) = (tmp_path / "out.work" / "checkpoints").glob("checkpoint-*")
+    step = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+    assert f"step {step}" in said
