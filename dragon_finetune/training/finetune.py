@@ -21,8 +21,8 @@ from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
 from dragon_finetune.tokens.audit_report import TokenAudit
-from dragon_finetune.training.adapters import add_adapters, merge_adapters
-from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
+from dragon_finetune.training.adapters import add_adapters
+from dragon_finetune.training.blend import snapshot
 from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.cleaning import clean_pairs
 from dragon_finetune.training.config import TrainingConfig
@@ -30,6 +30,7 @@ from dragon_finetune.training.datasets import data_hash
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.fitting import fit
 from dragon_finetune.training.judgement import Judgement
+from dragon_finetune.training.keeping import Watched, forgetting, keep
 from dragon_finetune.training.mixing import mix_in, weigh
 from dragon_finetune.training.output import OutputFolder
 from dragon_finetune.training.plan import TrainingPlan, measure
@@ -40,8 +41,6 @@ from dragon_finetune.training.saving import is_first_process, model_card, save_m
 from dragon_finetune.training.splitting import split_pairs
 from dragon_finetune.training.validation import Validation
 from dragon_finetune.training.watch import ValidationCallback
-
-_PROBE = Path(__file__).with_name("general_probe.jsonl")
 
 
 class FineTuner:
@@ -116,6 +115,11 @@ class FineTuner:
         training = weigh(training, config.source_weights, config.seed)
         if len(training) < 2:
             raise DataError(f"{len(training)} pairs are left for training; give more, or lower validation_share.")
+        if len({pair.query for pair in training}) == 1:
+            raise DataError(
+                f"all {len(training)} training pairs have one query ({training[0].query[:60]!r}), so no batch holds "
+                "two to tell apart. Give pairs of several queries."
+            )
         if general:
             clean_general = clean_pairs(general)[0]
             self._audit(clean_general, folder)
@@ -156,8 +160,8 @@ class FineTuner:
         assert stats.stats is not None
         if not is_first_process():
             return self._wait_for(output)
-        outcome = self._keep(model, base, validate, first, looks, guard)
-        outcome["forgetting"] = self._forgetting(model, base, folder)
+        outcome = keep(model, base, self.config, Watched(validate, first, looks, guard))
+        outcome["forgetting"] = forgetting(model, base, folder, self.config)
         outcome |= {**vars(stats.stats), "dropped": dropped}
         outcome["pairs"] = {"training": len(training), "validation": len(validation)}
         return self._publish(output, model, folder, outcome, [*training, *validation])
@@ -220,50 +224,6 @@ class FineTuner:
         per_epoch = max(1, training // per_step)
         steps = max(1, per_epoch // config.validations_per_epoch)
         return ValidationCallback(validate.judge, first, output.work, steps=steps, patience=config.patience)
-
-    def _keep(
-        self,
-        model: SentenceTransformer,
-        base: Weights,
-        validate: Validation | None,
-        first: Judgement | None,
-        looks: ValidationCallback | None,
-        guard: DivergenceCallback,
-    ) -> dict[str, Any]:
-        """Leave the weights to save in `model`; return what was kept and why."""
-        trouble = guard.trouble or (looks.trouble if looks else None)
-        if looks and (best := looks.best_weights()):
-            model.load_state_dict(best)
-        if self.config.lora_rank:
-            merge_adapters(model)
-        if not is_finite(snapshot(model)) or (trouble and looks is None):
-            model.load_state_dict(base)
-            return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}
-        if validate is None or first is None or looks is None:
-            return {"kept": "tuned", "validation": {}, "trouble": trouble}
-        verdict, kept = keep_the_best(model, base, validate.judge, first, self.config.seed)
-        scores = {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": verdict.kept}
-        return {
-            "kept": verdict.name,
-            "validation": scores,
-            "validation_by_source": validate.by_source(first, kept),
-            "verdict": vars(verdict),
-            "curve": looks.curve,
-            "trouble": trouble,
-        }
-
-    def _forgetting(self, model: SentenceTransformer, base: Weights, folder: ModelFolder) -> dict[str, float]:
-        """Return nDCG@10 of base and kept weights on general knowledge, {} if the limit is too low for it."""
-        probe = read_pairs(_PROBE)
-        if audit_tokens(probe, folder).over_limit:
-            return {}
-        judge = Validation(probe, probe, folder, precision=pick_precision(self.config, model.device)).judge
-        kept = snapshot(model)
-        after = judge(model).mean
-        model.load_state_dict(base)
-        before = judge(model).mean
-        model.load_state_dict(kept)
-        return {"base": before, "kept": after}
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config

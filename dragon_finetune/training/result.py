@@ -24,6 +24,7 @@ class TrainingResult(BaseModel):
         verdict: how the kept weights were chosen and confirmed (see `training.blend.Verdict`).
         curve: nDCG@10 at each look, by step.
         trouble: why the run was stopped before its time, and what to change; None if it was not.
+        unproven: why nothing shows that the kept weights are better than the base; None where held-back pairs judged.
         dropped: pairs and negatives left out before training, by reason.
         pairs: numbers of "training", "validation" and "general" pairs.
         fingerprint: hash of everything that changes a vector of the folder.
@@ -44,6 +45,7 @@ class TrainingResult(BaseModel):
     verdict: dict[str, Any] = {}
     curve: dict[int, float] = {}
     trouble: str | None = None
+    unproven: str | None = None
     dropped: dict[str, int] = {}
     pairs: dict[str, int]
     fingerprint: str
@@ -55,6 +57,7 @@ class TrainingResult(BaseModel):
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
         lines = [f"kept: {self.kept}", f"model: {self.path}"]
         lines += [f"stopped: {self.trouble}"] if self.trouble else []
+        lines += [f"unproven: {self.unproven}"] if self.unproven else []
         lines += [f"validation nDCG@10 ({self.pairs['validation']} pairs): {scores or 'none held back'}"]
         if self.verdict:
             gain, p = self.verdict["confirmed_on"], self.verdict["p"]

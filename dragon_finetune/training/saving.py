@@ -13,7 +13,8 @@ from dragon_finetune.training.config import TrainingConfig
 
 def is_first_process() -> bool:
     """Tell whether this process is the one that writes: the only one, or rank 0 under torchrun."""
-    return int(os.environ.get("RANK", "0")) == 0
+    # A RANK that something else left behind, without a world to have a rank in, says nothing.
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or int(os.environ.get("RANK", "0")) == 0
 
 
 def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> None:

@@ -1,0 +1,82 @@
+"""Which weights a run keeps, and what it has to say for them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sentence_transformers import SentenceTransformer
+
+from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import read_pairs
+from dragon_finetune.tokens.audit import audit_tokens
+from dragon_finetune.training.adapters import merge_adapters
+from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
+from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.divergence import DivergenceCallback
+from dragon_finetune.training.judgement import Judgement
+from dragon_finetune.training.precision import pick_precision
+from dragon_finetune.training.validation import Validation
+from dragon_finetune.training.watch import ValidationCallback
+
+_PROBE = Path(__file__).with_name("general_probe.jsonl")
+_NOT_ASKED_FOR = "validation_share is 0: nothing was held back, so nothing shows that this is better than the base"
+_NOT_POSSIBLE = (
+    "no pair could be held back, for all hang together by a query, a passage or a document, or are too few. Give pairs "
+    "of more documents; or set validation_share to 0, to have the tuned model all the same"
+)
+
+
+class Watched(NamedTuple):
+    """What watched a run: the held-back pairs (None: there were none), their word on the base, and the callbacks."""
+
+    validation: Validation | None
+    first: Judgement | None
+    looks: ValidationCallback | None
+    guard: DivergenceCallback
+
+
+def keep(model: SentenceTransformer, base: Weights, config: TrainingConfig, watched: Watched) -> dict[str, Any]:
+    """Leave the weights to save in `model`; return what was kept and why, in the names of TrainingResult."""
+    validation, first, looks, guard = watched
+    trouble = guard.trouble or (looks.trouble if looks else None)
+    if looks and (best := looks.best_weights()):
+        model.load_state_dict(best)
+    if config.lora_rank:
+        merge_adapters(model)
+    if not is_finite(snapshot(model)) or (trouble and looks is None):
+        model.load_state_dict(base)
+        return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}
+    if validation is None or first is None or looks is None:
+        return _keep_unproven(model, base, config) | {"validation": {}, "trouble": trouble}
+    verdict, kept = keep_the_best(model, base, validation.judge, first, config.seed)
+    return {
+        "kept": verdict.name,
+        "validation": {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": verdict.kept},
+        "validation_by_source": validation.by_source(first, kept),
+        "verdict": vars(verdict),
+        "curve": looks.curve,
+        "trouble": trouble,
+    }
+
+
+def _keep_unproven(model: SentenceTransformer, base: Weights, config: TrainingConfig) -> dict[str, Any]:
+    """Keep the base, unless it was asked for that nothing be held back."""
+    if not config.validation_share:
+        return {"kept": "tuned", "unproven": _NOT_ASKED_FOR}
+    model.load_state_dict(base)
+    return {"kept": "base", "unproven": _NOT_POSSIBLE}
+
+
+def forgetting(
+    model: SentenceTransformer, base: Weights, folder: ModelFolder, config: TrainingConfig
+) -> dict[str, float]:
+    """Return nDCG@10 of base and kept weights on general knowledge, {} if the limit is too low for it."""
+    probe = read_pairs(_PROBE)
+    if audit_tokens(probe, folder).over_limit:
+        return {}
+    judge = Validation(probe, probe, folder, precision=pick_precision(config, model.device)).judge
+    kept = snapshot(model)
+    after = judge(model).mean
+    model.load_state_dict(base)
+    before = judge(model).mean
+    model.load_state_dict(kept)
+    return {"base": before, "kept": after}
