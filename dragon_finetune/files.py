@@ -1,12 +1,19 @@
 """Text files read with line numbers, and written whole or not at all."""
 
-import json
+import glob
 import os
+import secrets
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError
+from dragon_finetune.json_text import dump, parse
+
+_SECONDS_OF_A_DAY = 86_400
 
 
 def absolute(path: Path | str) -> Path:
@@ -19,45 +26,50 @@ def read_jsonl(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, object) of a UTF-8 JSON-lines file; blank lines are skipped.
 
     Raises:
-        DataError: the file is missing or not UTF-8, or a line is not a JSON object; names file and line.
+        DataError: the file can't be read or is not UTF-8, or a line is not a JSON object; names file and line.
     """
     path = Path(path).expanduser()
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, _parse_object(line, f"{path}, line {number}")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Check the path.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from None
+    with _readable(path), path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                where = f"{path}, line {number}"
+                record = parse(line, where)
+                if not isinstance(record, dict):
+                    found = type(record).__name__
+                    raise DataError(f'{where}: expected a JSON object like {{"text": ...}}, found {found}.')
+                yield number, record
 
 
-def _parse_object(line: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not valid JSON ({error.msg} at column {error.colno}). Mend the line.") from None
-    if not isinstance(record, dict):
-        raise DataError(f'{where}: expected a JSON object like {{"text": ...}}, found {type(record).__name__}.')
-    return record
-
-
-def read_json(path: Path | str) -> Any:
-    """Return the content of a UTF-8 JSON file.
+def read_json(path: Path | str, *, any_number: bool = False) -> Any:
+    """Return the content of a UTF-8 JSON file; `any_number`: see `json_text.parse`.
 
     Raises:
-        DataError: the file is missing, not UTF-8, or not JSON; names the file and the place.
+        DataError: the file can't be read, is not UTF-8, or not JSON; names the file and the place.
     """
+    return parse(read_text(path), str(path), any_number=any_number)
+
+
+def read_text(path: Path | str) -> str:
+    """Return the content of a UTF-8 file, without a byte order mark. Raises DataError naming it if it can't be read."""
     path = Path(path).expanduser()
+    with _readable(path):
+        return path.read_text(encoding="utf-8-sig")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        yield
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Check the path.") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}). Mend the file.") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path!s:.200} can't be read ({_reason(error)}). Check the path.") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def require_other_file(source: Path | str, target: Path | str) -> None:
@@ -67,25 +79,59 @@ def require_other_file(source: Path | str, target: Path | str) -> None:
 
 
 def write_text(path: Path | str, text: str | Iterable[str]) -> None:
-    """Write a UTF-8 file, given whole or in pieces, whole or not at all: an error or a kill leaves what was there."""
+    """Write a UTF-8 file, given whole or in pieces, whole or not at all: an error or a kill leaves what was there.
+
+    A link is written through; a pipe or a device gets the text and stays what it is.
+
+    Raises:
+        DataError: it can't be written; names the file and says why.
+    """
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    pieces = [text] if isinstance(text, str) else text
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as out:
-            out.writelines([text] if isinstance(text, str) else text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("w", encoding="utf-8", newline="\n") as out:
+                out.writelines(pieces)
+        else:
+            _replace(path.resolve() if path.is_symlink() else path, pieces)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path!s:.200} can't be written ({_reason(error)}). What was there is as it was; mend that and run the "
+            "same command again."
+        ) from error
+
+
+def _replace(path: Path, pieces: Iterable[str]) -> None:
+    beginning = f".{path.name[:100]}."
+    _clean_up(path.parent, beginning)
+    # A name that nobody can guess, and only if nothing lies there: not even a link.
+    draft = path.parent / f"{beginning}{secrets.token_hex(8)}.tmp"
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as out:
+            out.writelines(pieces)
             out.flush()
             os.fsync(out.fileno())
+        if path.exists():
+            shutil.copymode(path, draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
 
+def _clean_up(folder: Path, beginning: str) -> None:
+    """Remove drafts that a kill left behind; no run writes one file for a day."""
+    for draft in folder.glob(f"{glob.escape(beginning)}*.tmp"):
+        with suppress(OSError):
+            if time.time() - draft.lstat().st_mtime > _SECONDS_OF_A_DAY:
+                draft.unlink()
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, whole or not at all."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    write_text(path, dump(value, indent=2) + "\n")
 
 
 def write_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
     """Write records as UTF-8 JSON lines, whole or not at all; `records` may be longer than memory."""
-    write_text(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    write_text(path, (dump(record) + "\n" for record in records))

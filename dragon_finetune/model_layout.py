@@ -1,10 +1,10 @@
 """Where the parts of a model folder lie, in each layout that sentence-transformers has had."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import ModelError
+from dragon_finetune.errors import DataError, ModelError
+from dragon_finetune.files import read_json
 
 
 def transformer_folders(path: Path) -> list[Path]:
@@ -20,9 +20,9 @@ def transformer_folders(path: Path) -> list[Path]:
 
 def read_optional(path: Path) -> Any:
     """Return the content of a model's JSON file, {} if there is none; raises ModelError if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON ({error}). Train or copy the model again.") from None
+    try:
+        return read_json(path)
+    except DataError as error:
+        raise ModelError(f"{error} Train or copy the model again.") from None

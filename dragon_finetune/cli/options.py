@@ -1,10 +1,11 @@
 """Options that several commands share, and how a result is printed."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from dragon_finetune.json_text import dump
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Model = Annotated[str, typer.Option("--model", "-m", help='A model folder, a hub name, or "embedded".')]
@@ -15,4 +16,4 @@ Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs,
 
 def print_result(value: Any, text: str, as_json: bool) -> None:
     """Print a result for people, or as the one JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2) if as_json else text)
+    print(dump(value, indent=2) if as_json else text)

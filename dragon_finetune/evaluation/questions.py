@@ -41,7 +41,7 @@ def load_results(path: Path | str) -> list[dict[str, Any]]:
 
 
 def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
-    content = read_json(path)
+    content = read_json(path, any_number=True)
     items = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(items, list) or not items:
         raise DataError(f'{path}: expected {{"{key}": [...]}} with at least one entry.')

@@ -246,7 +246,7 @@ def test_evaluate_looks_for_leaks_and_then_names_no_tier(files, cli):
 def test_bad_files_are_named(files, cli, change, words):
     results = answers(BASE)
     results[0] |= change
-    write_json(files / "bad.json", {"results": results})
+    (files / "bad.json").write_text(json.dumps({"results": results}), encoding="utf-8")
     done = cli("compare", "base.json", "bad.json")
     assert done.returncode == 2
     assert words in done.stderr
