@@ -1,8 +1,11 @@
-"""What counts as a text: a string with visible content that UTF-8 can hold."""
+"""What counts as a text: a string with visible content that UTF-8 can hold; and how a foreign one is shown."""
 
+import unicodedata
 from typing import Any
 
 from dragon_finetune.errors import DataError
+
+_JOINERS = "\u200c\u200d\ufeff\u00ad"  # of scripts and emoji; they move nothing
 
 
 def check_text(text: Any, where: str) -> str:
@@ -19,3 +22,14 @@ def check_text(text: Any, where: str) -> str:
             "from reading a file in the wrong encoding; read it as UTF-8."
         ) from None
     return text
+
+
+def printable(text: str) -> str:
+    """Return a text that moves no terminal: control characters and marks of direction as `\\x1b`, line ends and tabs
+    as they are.
+    """
+    return "".join(
+        each if each in "\n\t" or unicodedata.category(each) not in ("Cc", "Cf", "Cs") or each in _JOINERS
+        else each.encode("unicode_escape").decode()
+        for each in text
+    )  # fmt: skip

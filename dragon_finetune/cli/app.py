@@ -4,6 +4,8 @@ Exit codes: 0 fine; 1 the answer is no (each command's help says what); 2 wrong 
 130 interrupted.
 """
 
+import io
+import os
 import sys
 import traceback
 import warnings
@@ -14,6 +16,7 @@ import typer
 from dragon_finetune.cli import host, index, judging, making, searching, text
 from dragon_finetune.errors import DragonFinetuneError, StoppedError
 from dragon_finetune.processes import end_with_parent
+from dragon_finetune.text import printable
 
 _INTERRUPTED = 130
 _GO_ON = "interrupted; the same command goes on where this one stopped"
@@ -40,6 +43,10 @@ app.command()(host.demo)
 def main() -> None:
     """Run the command line and exit with one of the codes above."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        # A console of an old code page shows `?` for what it has not, rather than ending the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     end_with_parent()
     try:
         # What follows `run` is the host's command line, in which nothing is ours to parse.
@@ -50,13 +57,22 @@ def main() -> None:
         code = _say(f"error: {error}", 2)
     except KeyboardInterrupt:
         code = _say(_GO_ON, _INTERRUPTED)
+    except BrokenPipeError:
+        code = _leave_the_pipe()
     except Exception as error:
         code = _report(error)
     sys.exit(code)
 
 
+def _leave_the_pipe() -> int:
+    # Whoever read has read enough (`| head`); Python would complain once more when it closes the stream.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 def _run_command() -> int:
     code = app(standalone_mode=False)
+    sys.stdout.flush()
     # Typer takes Ctrl-C itself and says nothing.
     return _say(_GO_ON, _INTERRUPTED) if code == _INTERRUPTED else code if isinstance(code, int) else 0
 
@@ -82,10 +98,10 @@ def _report(error: Exception) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
     return code
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
-        print(f"warning: {message}", file=sys.stderr)
+        print(printable(f"warning: {message}"), file=sys.stderr)

@@ -8,6 +8,7 @@ import typer
 from dragon_finetune.cli.options import Json, Model, print_result
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.settings import OnOverflow
+from dragon_finetune.text import printable
 
 
 def embed(
@@ -31,12 +32,13 @@ def embed(
 
     embedder = FineTunedEmbedder(model, on_overflow=on_overflow, precision=precision, engine=engine)
     result = embed_files(chunks, out, embedder, unique_ids=store is not None)
-    print(f"{result.embedded} texts embedded, {result.already_done} were done already: {out} ({embedder.engine.name})")
+    done = f"{result.embedded} texts embedded, {result.already_done} were done already"
+    print(printable(f"{done}: {out} ({embedder.engine.name})"))
     if store and collection:
         from dragon_finetune.index.loading import load_collection
 
         loaded = load_collection(chunks, out, embedder, store, collection, replace=replace)
-        print(f"{loaded} records in {collection} of {store}")
+        print(printable(f"{loaded} records in {collection} of {store}"))
 
 
 def doctor(

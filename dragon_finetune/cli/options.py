@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dragon_finetune.json_text import dump
+from dragon_finetune.text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Model = Annotated[str, typer.Option("--model", "-m", help='A model folder, a hub name, or "embedded".')]
@@ -16,4 +17,4 @@ Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs,
 
 def print_result(value: Any, text: str, as_json: bool) -> None:
     """Print a result for people, or as the one JSON document on stdout."""
-    print(dump(value, indent=2) if as_json else text)
+    print(dump(value, indent=2) if as_json else printable(text))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dragon_finetune.cli.options import Json, Model, print_result
+from dragon_finetune.text import printable
 
 
 def audit(
@@ -39,4 +40,4 @@ def chunk(
 
     chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars, overlap_tokens=overlap_tokens)
     records, chunks = chunk_file(source, target, chunker)
-    print(f"{records} records -> {chunks} chunks of at most {chunker.max_tokens} tokens: {target}")
+    print(printable(f"{records} records -> {chunks} chunks of at most {chunker.max_tokens} tokens: {target}"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dragon_finetune.evaluation.svg import LEFT, WIDTH, dot, escape, line, svg, write
+from dragon_finetune.evaluation.svg import LEFT, WIDTH, dot, line, svg, write
 from dragon_finetune.evaluation.tiers import TIERS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def intervals(groups: Mapping[str, "Group"]) -> str:
     for row, (name, group) in enumerate(groups.items()):
         y = 18 + 26 * row
         kind = "tuned" if group.test.low > 0 else "base" if group.test.high < 0 else "unsure"
-        parts.append(write(0, y + 4, f"{escape(name)} ({group.test.questions})", "small"))
+        parts.append(write(0, y + 4, f"{name} ({group.test.questions})", "small"))
         parts.append(line(x(group.test.low), y, x(group.test.high), y, f"{kind} wide"))
         parts.append(dot(x(group.test.difference), y, kind))
         parts.append(write(WIDTH, y + 4, f"{group.test.difference:+.2f}", "small", "end"))
@@ -118,7 +118,7 @@ def bars(counts: Mapping[str, int]) -> str:
     for row, (name, count) in enumerate(counts.items()):
         y = 4 + 20 * row
         width = (WIDTH - LEFT - 70) * count / most
-        parts.append(write(0, y + 12, escape(name), "small"))
+        parts.append(write(0, y + 12, name, "small"))
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="14" class="tuned"/>')
         parts.append(write(LEFT + width + 6, y + 12, f"{count:,}", "small faint"))
     return svg(8 + 20 * len(counts), "how many texts have how many tokens", parts)

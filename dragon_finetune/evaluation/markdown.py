@@ -1,7 +1,17 @@
 """A comparison as markdown, and the rows of its table."""
 
+import re
+
 from dragon_finetune.evaluation.comparison import Comparison
 from dragon_finetune.evaluation.statistics import PairedTest
+from dragon_finetune.text import printable
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#!])")
+
+
+def cell(text: str) -> str:
+    """Return a text as one cell of a markdown table shows it: on one line, without any markup of its own."""
+    return _MARKUP.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def markdown(comparison: Comparison) -> str:
@@ -19,12 +29,12 @@ def markdown(comparison: Comparison) -> str:
             "|---|---:|---:|---:|---:|---:|",
         ]
         lines += [
-            f"| {name} | {group.base:.2f} | {group.tuned:.2f} | {group.test.difference:+.2f} | "
+            f"| {cell(name)} | {group.base:.2f} | {group.tuned:.2f} | {group.test.difference:+.2f} | "
             f"{group.test.low:+.2f} to {group.test.high:+.2f} | {group.test.questions} |"
             for name, group in groups.items()
         ]
     if comparison.leaks is not None:
-        lines += ["", str(comparison.leaks).split("\n", 1)[0]]
+        lines += ["", cell(str(comparison.leaks).split("\n", 1)[0])]
     return "\n".join(lines) + "\n"
 
 

@@ -8,13 +8,13 @@ LEFT = 170  # room for the names of rows
 
 def svg(height: float, title: str, parts: Sequence[str]) -> str:
     """Return a picture with a title that a screen reader reads."""
-    body = "".join(parts)
+    body, title = "".join(parts), escape(title)
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{title}"><title>{title}</title>{body}</svg>'
 
 
 def write(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
     """Return a text at a place."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{text}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
