@@ -36,6 +36,10 @@ class StoppedError(DragonFinetuneError):
     """A run was told to stop, and has saved what it had; says how to go on. The command line exits with 130."""
 
 
+class NoPromiseError(DragonFinetuneError):
+    """A first run does not show that a search is worth its hours; the command line exits with 1."""
+
+
 class PluginError(DragonFinetuneError):
     """A plugin name is unknown or claimed twice."""
 

@@ -1,5 +1,6 @@
 """Text files read with line numbers, and written whole or not at all."""
 
+import codecs
 import glob
 import os
 import secrets
@@ -54,6 +55,14 @@ def read_text(path: Path | str) -> str:
     path = Path(path).expanduser()
     with _readable(path):
         return path.read_text(encoding="utf-8-sig")
+
+
+def encoding_of(path: Path | str) -> str:
+    """Return the encoding of a text file by its byte order mark: PowerShell 5 writes UTF-16, most others UTF-8."""
+    path = Path(path).expanduser()
+    with _readable(path), path.open("rb") as file:
+        beginning = file.read(2)
+    return "utf-16" if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 @contextmanager

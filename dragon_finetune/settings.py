@@ -10,7 +10,7 @@ from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dragon_finetune.errors import SettingsError, nearest, suggest
-from dragon_finetune.files import absolute
+from dragon_finetune.files import absolute, encoding_of
 from dragon_finetune.model_place import absolute_if_folder
 
 OnOverflow = Literal["error", "split", "truncate"]
@@ -144,7 +144,10 @@ def _read(
             return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, dict(section))
 
     try:
-        return Layers(_env_prefix=prefix, _env_file=env_file, **arguments)
+        encoding = encoding_of(env_file) if Path(env_file).is_file() else None
+        return Layers(_env_prefix=prefix, _env_file=env_file, _env_file_encoding=encoding, **arguments)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{env_file} is not UTF-8 ({error}). Save it as UTF-8.") from None
     except ValidationError as error:
         raise SettingsError(explain(where, error)) from None
 

@@ -59,6 +59,9 @@ def main() -> None:
         code = _say(_GO_ON, _INTERRUPTED)
     except BrokenPipeError:
         code = _leave_the_pipe()
+    except OSError as error:
+        # What no reader or writer of ours has named: rights, a full disk, a path that can't be.
+        code = _say(f"error: {error.filename or 'the system'}: {error.strerror or error}", 2)
     except Exception as error:
         code = _report(error)
     sys.exit(code)

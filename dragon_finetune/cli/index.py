@@ -31,6 +31,10 @@ def embed(
     from dragon_finetune.index.bulk import embed_files
 
     embedder = FineTunedEmbedder(model, on_overflow=on_overflow, precision=precision, engine=engine)
+    if store and collection:
+        from dragon_finetune.index.collection import require_loadable
+
+        require_loadable(store, collection, embedder)
     result = embed_files(chunks, out, embedder, unique_ids=store is not None)
     done = f"{result.embedded} texts embedded, {result.already_done} were done already"
     print(printable(f"{done}: {out} ({embedder.engine.name})"))

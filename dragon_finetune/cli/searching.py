@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dragon_finetune.cli.options import Chunks, Json, Questions, print_result
-from dragon_finetune.errors import DragonFinetuneError, SettingsError
+from dragon_finetune.errors import NoPromiseError, SettingsError
 
 if TYPE_CHECKING:
     from dragon_finetune.search.space import Space
@@ -36,7 +36,7 @@ def _pass_gate(first_run: Path | None, gate: float) -> None:
 
     try:
         require_promise(first_run, gate)
-    except DragonFinetuneError as refusal:
+    except NoPromiseError as refusal:
         print(refusal, file=sys.stderr)
         raise typer.Exit(1) from None
 

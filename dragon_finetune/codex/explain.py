@@ -6,6 +6,7 @@ from pathlib import Path
 from dragon_finetune.codex.config_source import static_attribute
 from dragon_finetune.codex.faults import faults
 from dragon_finetune.codex.modules import CHUNKING_A, CHUNKING_B, EMBEDDING_A, EMBEDDING_B
+from dragon_finetune.files import encoding_of
 
 _REPLACED = {
     EMBEDDING_A: "generation A: VectorStoreManager.embed_chunks, embed_texts, embed_batch, embed_batch_parallel",
@@ -23,7 +24,7 @@ def explain() -> str:
     from dragon_finetune.settings import read_options, read_yaml
 
     yaml = read_yaml(Path("codex.yaml")) if Path("codex.yaml").is_file() else {}
-    env = dotenv_values(".env", encoding="utf-8") if Path(".env").is_file() else {}
+    env = dotenv_values(".env", encoding=encoding_of(".env")) if Path(".env").is_file() else {}
     lines = [f"host folder: {Path.cwd()}", "the switch, the lower beats the upper:"]
     for name in ("embedder", "chunker"):
         places = {

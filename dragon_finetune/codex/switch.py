@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.codex.modules import CONFIG, OPTIONS, OURS, PACKAGES
+from dragon_finetune.files import encoding_of
 
 
 def read_config() -> dict[str, Any]:
@@ -54,7 +55,7 @@ def host_order() -> Iterator[None]:
     """Let `.env` beat the environment for our keys, as the host itself does it, while settings are read."""
     from dotenv import dotenv_values
 
-    said = dotenv_values(".env", encoding="utf-8") if Path(".env").is_file() else {}
+    said = dotenv_values(".env", encoding=encoding_of(".env")) if Path(".env").is_file() else {}
     ours = {name: value for name, value in said.items() if value is not None and name.upper().startswith(OPTIONS)}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)

@@ -32,12 +32,22 @@ def load_results(path: Path | str) -> list[dict[str, Any]]:
     keys = ("question_id", "question", "category", "difficulty", "expected_topics", "retrieved_chunks")
     results = _checked(path, "results", keys)
     for result in results:
-        for rank, chunk in enumerate(result["retrieved_chunks"], start=1):
-            distance = chunk.get("distance") if isinstance(chunk, Mapping) else None
-            if not isinstance(distance, (int, float)) or not abs(distance) < float("inf"):
-                where = f"{path}, question {result['question_id']}, chunk {rank}"
-                raise DataError(f"{where}: the distance is {distance!r}. Run the retrieval again.")
+        where = f"{path}, question {result['question_id']}"
+        chunks = result["retrieved_chunks"]
+        if not isinstance(chunks, list):
+            raise DataError(f"{where}: retrieved_chunks is {chunks!r:.60}; it must be a list. Run the retrieval again.")
+        for rank, chunk in enumerate(chunks, start=1):
+            _check_chunk(chunk, f"{where}, chunk {rank}")
     return results
+
+
+def _check_chunk(chunk: Any, where: str) -> None:
+    found = chunk if isinstance(chunk, Mapping) else {}
+    if not isinstance(found.get("text"), str):
+        raise DataError(f"{where}: the text is {found.get('text')!r:.60}. Run the retrieval again.")
+    distance = found.get("distance")
+    if not isinstance(distance, (int, float)) or not abs(distance) < float("inf"):
+        raise DataError(f"{where}: the distance is {distance!r}. Run the retrieval again.")
 
 
 def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -53,6 +63,7 @@ def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[s
         for name in needed:
             if item.get(name) is None:
                 raise DataError(f"{where}: {name!r} is missing.")
+        _check_types(item, where)
         if item["difficulty"] not in DIFFICULTIES:
             raise DataError(
                 f"{where}: difficulty is {item['difficulty']!r}. {suggest(str(item['difficulty']), DIFFICULTIES)}"
@@ -71,3 +82,11 @@ def _check_topics(topics: Any, where: str) -> None:
         raise DataError(f"{where}: expected_topics is empty; a question without topics can't be scored.")
     for number, topic in enumerate(topics, start=1):
         check_text(topic, f"{where}, topic {number}")
+
+
+def _check_types(question: Mapping[str, Any], where: str) -> None:
+    kinds = {"question_id": (int, str), "question": (str,), "temporal_limit": (int, float, type(None))}
+    for name, allowed in kinds.items():
+        if not isinstance(question.get(name), allowed):
+            expected = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
+            raise DataError(f"{where}: {name} is {question[name]!r:.60}; expected {expected}.")

@@ -8,7 +8,7 @@ from dragon_finetune.evaluation.leaks import LeakReport, find_leaks
 from dragon_finetune.evaluation.runs import Run
 from dragon_finetune.evaluation.training_queries import read_training_queries
 from dragon_finetune.files import read_json, read_jsonl
-from dragon_finetune.model_place import CARD, EMBEDDED
+from dragon_finetune.model_place import CARD, EMBEDDED, locate
 from dragon_finetune.pair import Pair, as_pair
 
 
@@ -17,10 +17,11 @@ def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:
 
     Raises:
         DataError: a bad pair; names file and line.
+        ModelError: no such model.
     """
     if pairs is not None:
         return [as_pair(record, f"{pairs}, line {number}") for number, record in read_jsonl(pairs)]
-    return read_training_queries(model) if model else None
+    return read_training_queries(locate(model)) if model else None
 
 
 def look_for_leaks(run: Run, pairs: Sequence[Pair] | None, judge: str | None = EMBEDDED) -> LeakReport | None:

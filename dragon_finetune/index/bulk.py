@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.errors import DataError
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
 
@@ -49,6 +50,8 @@ def _embed_files(
     files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, unique_ids: bool
 ) -> BulkResult:
     total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
+    if not total:
+        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0

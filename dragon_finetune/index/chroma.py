@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import chromadb
+import httpx
 import numpy as np
 from chromadb.config import Settings
+from chromadb.errors import ChromaError
 
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
@@ -31,19 +34,32 @@ def is_server(store: str | Path) -> bool:
     return str(store).startswith(("http://", "https://"))
 
 
+@contextmanager
+def chroma_errors(what: str | Path) -> Iterator[None]:
+    """Let whatever Chroma, its server or its database raise in the block be a DataError that names `what`."""
+    try:
+        yield
+    except (ChromaError, httpx.HTTPError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{what}: Chroma says: {reason:.300}. What was written is kept; mend that and run the same command again."
+        ) from error
+
+
 def open_client(store: str | Path) -> Any:
     """Return a client of a store on disk (a folder) or of a Chroma server (http://host:port).
 
     Raises:
-        DataError: there is no store in the folder.
+        DataError: no server answers there, the folder can't be written, or what lies there is no store.
     """
     settings = Settings(anonymized_telemetry=False)
-    if is_server(store):
+    with chroma_errors(store):
+        if not is_server(store):
+            return chromadb.PersistentClient(path=str(absolute(store)), settings=settings)
         url = urlsplit(str(store))
         return chromadb.HttpClient(
             host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=settings
         )
-    return chromadb.PersistentClient(path=str(absolute(store)), settings=settings)
 
 
 def existing_client(store: str | Path) -> Any:
@@ -92,12 +108,13 @@ def remove(collection: Any, ids: Sequence[str]) -> None:
 
 
 def _upsert_page(collection: Any, page: Sequence[Record]) -> int:
-    collection.upsert(
-        ids=[record.id for record in page],
-        documents=[record.text for record in page],
-        embeddings=[record.vector for record in page],
-        metadatas=[_flat(record.metadata) or None for record in page],
-    )
+    with chroma_errors(f"collection {collection.name}, records {page[0].id} to {page[-1].id}"):
+        collection.upsert(
+            ids=[record.id for record in page],
+            documents=[record.text for record in page],
+            embeddings=[record.vector for record in page],
+            metadatas=[_flat(record.metadata) or None for record in page],
+        )
     return len(page)
 
 

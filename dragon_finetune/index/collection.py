@@ -1,10 +1,45 @@
 """A collection bound to its encoder, or refused when another encoder made it."""
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
-from dragon_finetune.errors import StaleIndexError
+from dragon_finetune.errors import DataError, StaleIndexError
+from dragon_finetune.files import absolute
+from dragon_finetune.index.chroma import chroma_errors, is_server, open_client
 from dragon_finetune.index.chroma_function import embedding_function, stale
+
+# Chroma's own rule, in its own words.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
+
+
+def require_loadable(store: str, name: str, embedder: FineTunedEmbedder) -> None:
+    """Raise what `open_collection` would, before hours are spent on what it is to hold; makes nothing.
+
+    Raises:
+        DataError: no server answers, or Chroma takes no collection of that name.
+        StaleIndexError: the collection was made by another encoder, or by nobody knows which.
+    """
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"Chroma takes no collection called {name!r}: 3 to 512 characters of a-z, A-Z, 0-9, '.', '_' and '-', the "
+            "first and last a letter or digit."
+        )
+    if not is_server(store) and not (absolute(store) / "chroma.sqlite3").is_file():
+        _require_writable(absolute(store))
+        return
+    client = open_client(store)
+    with chroma_errors(store):
+        if name in {collection.name for collection in client.list_collections()}:
+            _require_same(client.get_collection(name, embedding_function=None), name, embedder)
+
+
+def _require_writable(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DataError(f"{folder} can't be written: {there} is no folder that one may write into. Check --store.")
 
 
 def open_collection(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
@@ -13,10 +48,15 @@ def open_collection(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
     Raises:
         StaleIndexError: the collection was made by another encoder, or by nobody knows which.
     """
-    present = {collection.name for collection in client.list_collections()}
-    if name not in present:
-        return client.create_collection(name, embedding_function=embedding_function(embedder))
-    stored = client.get_collection(name, embedding_function=None)
+    with chroma_errors(f"collection {name}"):
+        if name not in {collection.name for collection in client.list_collections()}:
+            return client.create_collection(name, embedding_function=embedding_function(embedder))
+        stored = client.get_collection(name, embedding_function=None)
+        _require_same(stored, name, embedder)
+        return client.get_collection(name, embedding_function=embedding_function(embedder))
+
+
+def _require_same(stored: Any, name: str, embedder: FineTunedEmbedder) -> None:
     known = _stored_fingerprint(stored)
     if known is None and stored.count():
         raise StaleIndexError(
@@ -25,7 +65,6 @@ def open_collection(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
         )
     if known is not None and not embedder.recognises(known):
         raise StaleIndexError(stale(f"collection {name!r}", str(known), embedder))
-    return client.get_collection(name, embedding_function=embedding_function(embedder))
 
 
 def _stored_fingerprint(collection: Any) -> str | None:

@@ -23,7 +23,7 @@ class Budget:
                     number = float(words.removesuffix(unit))
                 except ValueError:
                     break
-                if number <= 0:
+                if not 0 < number < float("inf"):
                     break
                 return cls(runs=int(number)) if seconds is None else cls(seconds=number * seconds)
         raise SettingsError(f"the budget is {text!r}; write 10h, 90m or '8 runs'.")

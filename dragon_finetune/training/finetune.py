@@ -52,6 +52,7 @@ class FineTuner:
     """
 
     def __init__(self, config: TrainingConfig, callbacks: Sequence[TrainerCallback] = ()) -> None:
+        _require_integrations(config.report_to)
         self.config = config
         self._callbacks = list(callbacks)
 
@@ -233,3 +234,15 @@ class FineTuner:
         if is_routed(model):
             raise ModelError(f"{folder.path} is a model of two encoders, which can't be trained here: give one of one.")
         return model
+
+
+def _require_integrations(report_to: str) -> None:
+    """Raise SettingsError for an integration that the Trainer would miss hours later."""
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+    available: list[str] = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if report_to not in ("none", "all", *available):
+        raise SettingsError(
+            f"report_to is {report_to!r}, which is not installed or unknown; there is "
+            f"{', '.join(available) or 'none here'}. Install it, or leave report_to out."
+        )
