@@ -4,21 +4,19 @@ import hashlib
 import json
 import random
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from dragon_finetune.errors import DragonFinetuneError
+from dragon_finetune.errors import DataError, DragonFinetuneError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.locks import held
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage
 from dragon_finetune.pairs.fusion import Lexical
+from dragon_finetune.pairs.ollama import generate
 
 PROMPT = (
     "Write one question of at most {words} words that a reader of these books might ask and that the following passage "
@@ -93,7 +91,12 @@ def _remembered(memory: Path) -> dict[str, str]:
     lines = memory.read_bytes().splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):
         memory.write_bytes(b"".join(lines[:-1]))
-    return {record["key"]: record["query"] for _, record in read_jsonl(memory)}
+    known = {}
+    for number, record in read_jsonl(memory):
+        if not isinstance(record.get("key"), str) or not isinstance(record.get("query"), str):
+            raise DataError(f"{memory}, line {number}: expected a key and a query. Delete the line.")
+        known[record["key"]] = record["query"]
+    return known
 
 
 def _ask(passage: Passage, settings: LlmSettings) -> str:
@@ -104,19 +107,11 @@ def _ask(passage: Passage, settings: LlmSettings) -> str:
         "think": False,  # a thinking model's thoughts are no query
         "options": {"seed": settings.seed, "temperature": 0.7},
     }
-    request = urllib.request.Request(
-        f"{settings.url.rstrip('/')}/api/generate",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    trouble: Any = None
+    trouble: DataError | None = None
     for _ in range(_TRIES):
         try:
-            with urllib.request.urlopen(request, timeout=settings.timeout) as answer:
-                return cleaned(json.loads(answer.read())["response"])
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
+            return cleaned(generate(settings.url, body, settings.timeout))
+        except DataError as error:
             trouble = error
     raise DragonFinetuneError(
         f"{settings.url} gave no answer for chunk {passage.id} ({trouble}). Start Ollama, check the model's name "
