@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from dragon_finetune.embedding.openvino_import import load_openvino
 from dragon_finetune.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
 
 
 def _write_openvino(model: "SentenceTransformer", folder: Path) -> None:
-    import openvino
     import torch
+
+    openvino = load_openvino()
 
     backend = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None or any(getattr(module, "include_prompt", True) is False for module in model):

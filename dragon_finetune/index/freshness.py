@@ -35,7 +35,7 @@ def warn_if_stale(embedder: FineTunedEmbedder, store: str, collections: Sequence
     if os.environ.get(_EXAMINING) or not (Path(store) / "chroma.sqlite3").is_file():
         return
     mark = embedder.fingerprint
-    cache = cache_folder(embedder.folder, mark)
+    cache = cache_folder(mark)
     key = f"health {Path(store).resolve()} {','.join(sorted(collections))} {mark}"
     known = recall(cache, key)
     if not known or known["state"] != _state(store):
@@ -62,7 +62,7 @@ def _examine(embedder: FineTunedEmbedder, store: str, collections: Sequence[str]
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "dragon_finetune.index.freshness"],
+            [sys.executable, "-P", "-m", "dragon_finetune.index.freshness"],
             input=json.dumps(task),
             env={**os.environ, _EXAMINING: "1"},
             capture_output=True,

@@ -166,7 +166,10 @@ def test_command_says_so_with_its_exit_code(tmp_path, cli, tiny, retrained, vect
     assert "it has books" in cli("doctor", "-m", tiny, "--collection", "book").stderr
 
 
-def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(tmp_path, retrained, vectors, tiny):
+def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(
+    tmp_path, retrained, vectors, tiny, monkeypatch
+):
+    monkeypatch.setenv("DRAGON_FINETUNE_CACHE", str(tmp_path / "cache"))
     build(tmp_path / "store", TEXTS, vectors)
     code = (
         "import sys, warnings; from dragon_finetune import create_embedder;"
@@ -187,9 +190,7 @@ def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(tmp_
     assert first.stdout.strip() == "False"
     assert first.stderr.count("StaleIndexWarning") == 1
     assert "books: stale" in first.stderr
-    (notes,) = [
-        file for file in (retrained / ".dragon_finetune").rglob("choices.json") if "health" in file.read_text("utf-8")
-    ]
+    (notes,) = [file for file in (tmp_path / "cache").rglob("choices.json") if "health" in file.read_text("utf-8")]
     remembered = notes.read_text(encoding="utf-8")
     assert ask(retrained).stderr.count("StaleIndexWarning") == 1
     assert notes.read_text(encoding="utf-8") == remembered
