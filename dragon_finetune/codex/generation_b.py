@@ -15,10 +15,10 @@ _PREFIXES_B = {
 
 
 def replace_embedding_b(module: Any) -> None:
-    """Put ours into the host's registry of managers, under its names and our own."""
+    """Put ours into the host's registry of managers, under its names and our own; raises LookupError in another form."""
     registry = getattr(module, "EMBEDDING_MANAGERS", None)
     if not isinstance(registry, dict):
-        return
+        raise LookupError("it has no registry EMBEDDING_MANAGERS")
     for name, plain in list(registry.items()):
         registry[name] = _manager_or(plain)
     for name in OURS:
@@ -77,10 +77,10 @@ class Manager:
 
 
 def replace_chunking_b(module: Any) -> None:
-    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so."""
+    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so; raises LookupError in another form."""
     plain = getattr(module, "get_chunker", None)
     if plain is None:
-        return
+        raise LookupError("it has no get_chunker")
 
     @wraps(plain)
     def get_chunker(strategy: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The one place that imports OpenVINO: without what it tells its vendor, and without the mark that it leaves at home."""
+"""The one place that imports OpenVINO: without what it tells its vendor, or leaves in the home."""
 
 import sys
 import threading
