@@ -61,7 +61,7 @@ def role_of_caller(host_module: str) -> str:
 
 
 def replace_chunking_a(module: Any) -> None:
-    """Let the host's two chunking functions be our chunker, where the switch says so; raises LookupError in another form."""
+    """Let the host's two chunking functions be our chunker, where the switch says so; LookupError: another form."""
     if not chunker_wanted():
         return
     if not hasattr(module, "split_into_paragraphs"):

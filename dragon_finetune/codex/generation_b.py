@@ -15,7 +15,7 @@ _PREFIXES_B = {
 
 
 def replace_embedding_b(module: Any) -> None:
-    """Put ours into the host's registry of managers, under its names and our own; raises LookupError in another form."""
+    """Put ours into the host's registry of managers, under its names and our own; LookupError: another form."""
     registry = getattr(module, "EMBEDDING_MANAGERS", None)
     if not isinstance(registry, dict):
         raise LookupError("it has no registry EMBEDDING_MANAGERS")
@@ -77,7 +77,11 @@ class Manager:
 
 
 def replace_chunking_b(module: Any) -> None:
-    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so; raises LookupError in another form."""
+    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so.
+
+    Raises:
+        LookupError: the module has another form.
+    """
     plain = getattr(module, "get_chunker", None)
     if plain is None:
         raise LookupError("it has no get_chunker")
