@@ -33,7 +33,7 @@ def locate(model: str | Path, *, revision: str | None = None) -> Path:
 
 
 def locate_here(name: object) -> Path | None:
-    """Return the folder of a model that a file names, if it lies here: a folder, in the hub's cache, "embedded"; or None.
+    """Return the folder of a model that a file names, if it lies here (disk, hub cache, "embedded"), or None.
 
     What a card, a store or any other file names was not asked for: it is never fetched, and no swap is finished for it.
     """

@@ -4,20 +4,19 @@ import hashlib
 import json
 import random
 import re
-import urllib.error
-import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from dragon_finetune.errors import DragonFinetuneError
-from dragon_finetune.files import read_jsonl
+from dragon_finetune.errors import DragonFinetuneError, SettingsError
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage
 from dragon_finetune.pairs.fusion import Lexical
+from dragon_finetune.pairs.llm_server import ask_server
 
 PROMPT = (
     "Write one question of at most {words} words that a reader of these books might ask and that the following passage "
@@ -37,8 +36,11 @@ class LlmSettings:
         memory: file in which answers are kept, so that no passage is asked about twice, also after a kill.
         top_k: a query is kept if BM25 finds its passage among so many.
         words: length asked for.
-        timeout: seconds per answer.
+        timeout: seconds per answer, from the first byte asked to the last one read.
         seed: sent along, and of the order.
+
+    Raises:
+        SettingsError: `url` is no address of a server.
     """
 
     model: str
@@ -48,6 +50,15 @@ class LlmSettings:
     words: int = 12
     timeout: float = 120
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole:
+            raise SettingsError(f"the server's address is {self.url!r}; it is like http://localhost:11434.")
 
 
 def ask_for_queries(corpus: Corpus, settings: LlmSettings) -> Iterator[Pair]:
@@ -83,11 +94,28 @@ def _key(passage: Passage, settings: LlmSettings) -> str:
 def _remembered(memory: Path) -> dict[str, str]:
     if not memory.is_file():
         return {}
-    # A kill may have cut the last line short; that passage is asked about again.
-    lines = memory.read_bytes().splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):
-        memory.write_bytes(b"".join(lines[:-1]))
-    return {record["key"]: record["query"] for _, record in read_jsonl(memory)}
+    known: dict[str, str] = {}
+    damaged = []
+    with memory.open("r+b") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):  # cut short by a kill; what is written next must begin a line
+                lines.seek(-len(line), 2)
+                lines.truncate()
+                break
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+                known[str(record["key"])] = record["query"] + ""
+            except (ValueError, TypeError, KeyError, RecursionError):
+                damaged.append(number)
+    if damaged:
+        warnings.warn(
+            f"{memory}: {len(damaged)} damaged lines (the first is line {damaged[0]}) are passed over; their passages "
+            "are asked about again.",
+            stacklevel=2,
+        )
+    return known
 
 
 def _ask(passage: Passage, settings: LlmSettings) -> str:
@@ -98,23 +126,15 @@ def _ask(passage: Passage, settings: LlmSettings) -> str:
         "think": False,  # a thinking model's thoughts are no query
         "options": {"seed": settings.seed, "temperature": 0.7},
     }
-    request = urllib.request.Request(
-        f"{settings.url.rstrip('/')}/api/generate",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    trouble: Any = None
+    trouble: Exception | None = None
     for _ in range(_TRIES):
         try:
-            with urllib.request.urlopen(request, timeout=settings.timeout) as answer:
-                return cleaned(json.loads(answer.read())["response"])
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
+            return cleaned(ask_server(f"{settings.url.rstrip('/')}/api/generate", body, settings.timeout))
+        except (OSError, ValueError) as error:
             trouble = error
     raise DragonFinetuneError(
-        f"{settings.url} gave no answer for chunk {passage.id} ({trouble}). Start Ollama, check the model's name "
-        f"({settings.model}), and run the same command again: what it wrote is kept in {settings.memory}."
+        f"{settings.url} gave no answer for chunk {passage.id} ({trouble}). Start Ollama, check its address and the "
+        f"model's name ({settings.model}), and run the same command again: what it wrote is kept in {settings.memory}."
     )
 
 
