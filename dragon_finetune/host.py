@@ -1,10 +1,7 @@
 """What a host calls: find the plugins, and build the embedder, chunker or trainer that its configuration names."""
 
-import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -12,13 +9,13 @@ import pluggy
 
 from dragon_finetune import hookspecs
 from dragon_finetune.errors import DragonFinetuneError, PluginError, suggest
+from dragon_finetune.foreign import foreign, told
 from dragon_finetune.hookspecs import Chunker, Embedder, Trainer
 from dragon_finetune.settings import read_switch
 
 Factory = Callable[[Mapping[str, Any]], Any]
-_LONGEST_REASON = 500
-_MADE: dict[str, type] = {"embedder": Embedder, "chunker": Chunker, "trainer": Trainer}
 KINDS = {"embedder": "codex_embedders", "chunker": "codex_chunkers", "trainer": "codex_trainers"}
+PROTOCOLS: dict[str, type] = {"embedder": Embedder, "chunker": Chunker, "trainer": Trainer}
 
 
 @dataclass(frozen=True)
@@ -52,67 +49,62 @@ def find_plugins() -> Plugins:
     failures: dict[str, str] = {}
     for entry in entry_points(group=hookspecs.PROJECT):
         label = _label(entry)
-        reason = _reason_of_failure(partial(_load, manager, entry, label))
-        if reason is not None:
-            failures[label] = reason
-            if manager.has_plugin(label):
-                manager.unregister(name=label)
+        try:
+            with foreign():
+                _register(manager, entry.load(), label)
+        except DragonFinetuneError as error:
+            _note(failures, label, error)
     offers = [offer for kind in KINDS for offer in _offers(manager, kind, failures)]
     return Plugins(manager, offers, failures)
 
 
-def _reason_of_failure(act: Callable[[], Any]) -> str | None:
-    """Run what a plugin does and return why it failed, None if it did not; what it prints goes to stderr.
-
-    A plugin may raise anything, or exit; only Ctrl-C is the user's own.
-    """
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            act()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-    return None
+def _note(failures: dict[str, str], label: str, error: DragonFinetuneError, where: str = "") -> None:
+    why = where + (told(error) if error.__cause__ is None else str(error))
+    failures[label] = f"{failures[label]}; {why}" if label in failures else why
 
 
 def _label(entry: EntryPoint) -> str:
-    distribution = f" ({entry.dist.name} {entry.dist.version})" if entry.dist else ""
-    return f"{entry.name}{distribution}"
-
-
-def _load(manager: pluggy.PluginManager, entry: EntryPoint, label: str) -> None:
-    _register(manager, entry.load(), label)
+    named = f" ({entry.dist.name} {entry.dist.version})" if entry.dist and entry.dist.name else ""
+    return f"{entry.name}{named}"
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, label: str) -> None:
     if isinstance(plugin, type):
         raise PluginError("the entry point is a class; point it at a module or an instance")
     manager.register(plugin, name=label)
-    manager.check_pending()  # pluggy accepts a mistyped hook until asked
-    if not any(caller.name in KINDS.values() for caller in manager.get_hookcallers(plugin) or ()):
-        raise PluginError(f"it implements none of the hooks {', '.join(KINDS.values())}")
+    try:
+        manager.check_pending()  # pluggy accepts a mistyped hook until asked
+        if not any(caller.name in KINDS.values() for caller in manager.get_hookcallers(plugin) or ()):
+            raise PluginError(f"it implements none of the hooks {', '.join(KINDS.values())}")
+    except BaseException:
+        manager.unregister(name=label)
+        raise
 
 
 def _offers(manager: pluggy.PluginManager, kind: str, failures: dict[str, str]) -> list[Offer]:
     offers = []
     for implementation in getattr(manager.hook, KINDS[kind]).get_hookimpls():
         # One by one, so that a plugin that raises is skipped and the others still answer.
-        factories: dict[str, Factory] = {}
-        reason = _reason_of_failure(partial(_fill, factories, implementation))
-        if reason is not None:
-            failures[implementation.plugin_name] = f"{KINDS[kind]}: {reason}"
+        label = implementation.plugin_name
+        try:
+            with foreign():
+                factories = _checked(implementation.function())
+        except DragonFinetuneError as error:
+            _note(failures, label, error, f"{KINDS[kind]}: ")
             continue
-        offers += [Offer(kind, name, implementation.plugin_name, factory) for name, factory in factories.items()]
+        offers += [Offer(kind, name, label, factory) for name, factory in factories.items()]
     return sorted(offers, key=lambda offer: (offer.name, offer.plugin))
 
 
-def _fill(factories: dict[str, Factory], hook: Any) -> None:
-    answer = dict(hook.function())
-    for name, factory in answer.items():
-        if not isinstance(name, str) or not callable(factory):
-            raise PluginError(f"it offers {name!r:.60}: {factory!r:.60}; expected a name with a factory to call")
-    factories.update(answer)
+def _checked(offered: Any) -> dict[str, Factory]:
+    if not isinstance(offered, Mapping):
+        raise PluginError(f"it returned {type(offered).__name__}, not a mapping of names to factories")
+    for name, factory in offered.items():
+        if not isinstance(name, str) or not name.strip():
+            raise PluginError(f"it offers the name {name!r:.60}; a name is a text")
+        if not callable(factory):
+            raise PluginError(f"its {name!r} is {type(factory).__name__}, which can't be called")
+    return dict(offered)
 
 
 def create_embedder(config: Mapping[str, Any], *, name: str | None = None) -> Embedder:
@@ -123,8 +115,9 @@ def create_embedder(config: Mapping[str, Any], *, name: str | None = None) -> Em
         name: an embedder's name that beats the switch.
 
     Raises:
-        PluginError: no plugin offers that name (the known ones are listed), or two do. `host` means that the host's
-            own embedder is to run, so a host asks only when the switch says something else.
+        PluginError: no plugin offers that name (the known ones are listed), or two do; or the plugin raised something
+            of its own (the cause), or built what is no embedder. `host` means that the host's own embedder is to run,
+            so a host asks only when the switch says something else.
         SettingsError: bad options of that embedder.
     """
     chosen: Embedder = _create("embedder", name or read_switch(config).embedder, config)
@@ -153,19 +146,24 @@ def _create(kind: str, name: str, config: Mapping[str, Any]) -> Any:
     if len(matching) > 1:
         owners = " and ".join(offer.plugin for offer in matching)
         raise PluginError(f"The {kind} {name!r} is offered by {owners}. Uninstall one of them.")
-    return _made_by(matching[0], config)
+    return _made(matching[0], config)
 
 
-def _made_by(offer: Offer, config: Mapping[str, Any]) -> Any:
+def _made(offer: Offer, config: Mapping[str, Any]) -> Any:
     try:
-        made = offer.factory(config)
-    except (DragonFinetuneError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
+        with foreign():
+            made = offer.factory(config)
+            fits = isinstance(made, PROTOCOLS[offer.kind])
+    except PluginError as error:
+        if error.__cause__ is None:
+            raise
         raise PluginError(
-            f"{offer.plugin} could not make the {offer.kind} {offer.name!r} ({type(error).__name__}: {error})."
-        ) from error
-    if not isinstance(made, _MADE[offer.kind]):
-        wanted = _MADE[offer.kind].__name__
-        raise PluginError(f"{offer.plugin} made the {offer.kind} {offer.name!r} as {made!r:.60}, which is no {wanted}.")
+            f"The {offer.kind} {offer.name!r} of plugin {offer.plugin} can't be made ({error}). Mend what it asks for, "
+            f"uninstall the plugin, or choose another {offer.kind}."
+        ) from error.__cause__
+    if not fits:
+        raise PluginError(
+            f"The {offer.kind} {offer.name!r} of plugin {offer.plugin} is {type(made).__name__}, which lacks what a "
+            f"host calls (dragon_finetune.hookspecs.{PROTOCOLS[offer.kind].__name__}). Choose another {offer.kind}."
+        )
     return made

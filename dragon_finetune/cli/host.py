@@ -1,5 +1,9 @@
 """Commands about hosts and plugins: plugins, run, demo."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +17,28 @@ def plugins(as_json: Json = False) -> None:
     """List the installed plugins: what each offers, and which failed to load and why."""
     from dragon_finetune.host import find_plugins
 
-    found = find_plugins()
+    with _stdout_is_ours():
+        found = find_plugins()
     offers = [{"kind": offer.kind, "name": offer.name, "plugin": offer.plugin} for offer in found.offers]
     lines = [f"{offer['kind']:<9} {offer['name']:<22} {offer['plugin']}" for offer in offers]
     lines += [f"failed    {plugin}: {why}" for plugin, why in found.failures.items()]
     print_result({"offers": offers, "failures": found.failures}, "\n".join(lines), as_json)
+    sys.stdout.flush()
+    os.dup2(2, 1)  # what a plugin prints at exit
+
+
+@contextmanager
+def _stdout_is_ours() -> Iterator[None]:
+    """Send to stderr what plugins print, by whatever way: their libraries and children write to the descriptor."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def run_host(

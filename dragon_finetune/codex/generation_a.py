@@ -6,15 +6,18 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder, stop_if_ours_is_wanted
+from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder
 
 
 def replace_embedding_a(module: Any) -> None:
-    """Let `VectorStoreManager` of the host's module embed by ours, where the switch says so."""
+    """Let `VectorStoreManager` of the host's module embed by ours, where the switch says so.
+
+    Raises:
+        LookupError: the module has another form.
+    """
     manager = getattr(module, "VectorStoreManager", None)
-    if not isinstance(manager, type):
-        stop_if_ours_is_wanted(module.__name__)
-        return
+    if not isinstance(manager, type) or not hasattr(manager, "embed_texts"):
+        raise LookupError("it has no class VectorStoreManager with embed_texts")
 
     def ours_else(name: str, answer: Callable[..., Any]) -> None:
         plain = getattr(manager, name, None)
@@ -58,9 +61,11 @@ def role_of_caller(host_module: str) -> str:
 
 
 def replace_chunking_a(module: Any) -> None:
-    """Let the host's two chunking functions be our chunker, where the switch says so."""
-    if not hasattr(module, "split_into_paragraphs") or not chunker_wanted():
+    """Let the host's two chunking functions be our chunker, where the switch says so; LookupError: another form."""
+    if not chunker_wanted():
         return
+    if not hasattr(module, "split_into_paragraphs"):
+        raise LookupError("it has no split_into_paragraphs")
     chunker = LazyChunker()
     module.split_into_paragraphs = lambda text: chunker(text)
     module.split_paragraph_into_chunks = lambda paragraph: [paragraph]

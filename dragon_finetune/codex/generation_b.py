@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder, stop_if_ours_is_wanted
+from dragon_finetune.codex.made import LazyChunker, chunker_wanted, our_embedder
 from dragon_finetune.codex.modules import OURS
 
 _PREFIXES_B = {
@@ -15,11 +15,10 @@ _PREFIXES_B = {
 
 
 def replace_embedding_b(module: Any) -> None:
-    """Put ours into the host's registry of managers, under its names and our own."""
+    """Put ours into the host's registry of managers, under its names and our own; LookupError: another form."""
     registry = getattr(module, "EMBEDDING_MANAGERS", None)
     if not isinstance(registry, dict):
-        stop_if_ours_is_wanted(module.__name__)
-        return
+        raise LookupError("it has no registry EMBEDDING_MANAGERS")
     for name, plain in list(registry.items()):
         registry[name] = _manager_or(plain)
     for name in OURS:
@@ -78,10 +77,14 @@ class Manager:
 
 
 def replace_chunking_b(module: Any) -> None:
-    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so."""
+    """Let `get_chunker` of the host's module give our chunker, where the switch or the strategy says so.
+
+    Raises:
+        LookupError: the module has another form.
+    """
     plain = getattr(module, "get_chunker", None)
     if plain is None:
-        return
+        raise LookupError("it has no get_chunker")
 
     @wraps(plain)
     def get_chunker(strategy: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,6 +1,5 @@
 """Our embedder and chunker, made once per process when the host first needs them."""
 
-import sys
 import threading
 from typing import Any
 
@@ -20,19 +19,6 @@ def our_embedder() -> Any:
             with host_order():
                 made["embedder"] = None if name == "host" else create_embedder(read_config(), name=name)
     return made["embedder"]
-
-
-def stop_if_ours_is_wanted(module: str) -> None:
-    """End the process where the switch names an embedder of ours and the host's module has no place for it."""
-    name, _ = chosen()
-    if name != "host":
-        # No host catches this one, as many do with Exception.
-        print(
-            f"dragon-finetune: the switch says {name}, but {module} has another form than this version knows, so its "
-            "own embedder would have run. Upgrade dragon-finetune, or set EMBEDDER=host.",
-            file=sys.stderr,
-        )
-        raise SystemExit(2)
 
 
 def chunker_wanted() -> bool:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from dragon_finetune.codex.config_source import static_attribute
@@ -75,5 +76,5 @@ def check() -> None:
         from dragon_finetune.codex.switch import host_order, read_config
         from dragon_finetune.host import create_embedder
 
-        with host_order():
+        with host_order(), redirect_stdout(sys.stderr):  # stdout is the host's; a plugin's factory may print
             create_embedder(read_config(), name=name)

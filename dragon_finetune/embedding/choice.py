@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 
-from dragon_finetune.embedding.cache import cache_folder, recall, remember
+from dragon_finetune.embedding.cache import PLACE, cache_folder, recall, remember
 from dragon_finetune.embedding.conversion import convert
 from dragon_finetune.embedding.engine import Engine, Vectors
 from dragon_finetune.embedding.fingerprint import fingerprint
@@ -19,7 +19,7 @@ from dragon_finetune.embedding.hardware import (
 from dragon_finetune.embedding.openvino_engine import OpenVinoEngine
 from dragon_finetune.embedding.probes import fastest_budget, probes
 from dragon_finetune.embedding.torch_engine import TorchEngine
-from dragon_finetune.errors import DragonFinetuneError, SettingsError
+from dragon_finetune.errors import DragonFinetuneError, ModelError, SettingsError
 from dragon_finetune.model_folder import ModelFolder
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -52,7 +52,7 @@ class EngineChoice:
             raise SettingsError('engine is openvino: pip install "dragon-finetune[openvino]".')
         self._folder, self._load_model = folder, load
         self._engine, self._precision, self._device = engine, precision, device
-        self._cache = cache_folder(folder, fingerprint(folder))
+        self._cache = cache_folder(fingerprint(folder))
         self._key = "|".join(
             (engine, precision, device or "auto", platform.machine(), openvino_version(), str(has_nvidia()))
         )
@@ -136,5 +136,11 @@ class EngineChoice:
             except RuntimeError as error:
                 warnings.warn(f"the converted model in {target} is damaged and made anew: {error}", stacklevel=3)
                 shutil.rmtree(target)
-        convert(self._load_model(), target)  # type: ignore[arg-type]
+        try:
+            convert(self._load_model(), target)  # type: ignore[arg-type]
+        except OSError as error:
+            raise ModelError(
+                f"the converted model can't be kept in {target} ({error}). Set {PLACE} to a folder that can be "
+                "written, or engine to torch."
+            ) from error
         return OpenVinoEngine(target, precision).open()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from dragon_finetune.embedding.openvino_import import load_openvino
 from dragon_finetune.embedding.torch_engine import is_routed
 from dragon_finetune.errors import ModelError
 
@@ -34,11 +35,12 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
 
 
 def _write_openvino(model: "SentenceTransformer", folder: Path) -> None:
-    import openvino
     import torch
 
     if is_routed(model):
         raise ModelError("OpenVINO takes a model of one encoder; this one has two.")
+    openvino = load_openvino()
+
     backend = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None or any(getattr(module, "include_prompt", True) is False for module in model):
         raise ModelError("OpenVINO needs a Rust tokenizer, and pooling that counts the prompt.")

@@ -3,6 +3,8 @@
 import importlib.util
 import shutil
 
+from dragon_finetune.embedding.openvino_import import load_openvino
+
 
 def fast_precisions(on_cpu: bool) -> list[str]:
     """Return the precisions of this machine, the fastest first; the last is fp32."""
@@ -44,9 +46,7 @@ def has_accelerator() -> bool:
 
 def _cpu_has_bf16() -> bool:
     if has_openvino():
-        import openvino
-
-        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     import torch
 
     capabilities = torch.cpu.get_capabilities()

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.embedding.openvino_import import load_openvino
 from dragon_finetune.model_folder import Role
 
 
@@ -34,14 +35,12 @@ class OpenVinoEngine:
 
     @cached_property
     def _compiled(self) -> Any:
-        import openvino
-
         hints: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self._precision],
             "PERFORMANCE_HINT": "LATENCY",  # one request uses all cores: our batches are already large
             "CACHE_DIR": str(self._path / "compiled"),
         }
-        return openvino.Core().compile_model(str(self._path / "model.xml"), "CPU", hints)
+        return load_openvino().Core().compile_model(str(self._path / "model.xml"), "CPU", hints)
 
     def open(self) -> "OpenVinoEngine":
         """Compile the model now; raises RuntimeError if its files are damaged."""

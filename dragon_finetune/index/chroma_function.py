@@ -6,8 +6,8 @@ from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
-from dragon_finetune.errors import StaleIndexError
-from dragon_finetune.model_place import absolute_if_folder
+from dragon_finetune.errors import ModelError, StaleIndexError
+from dragon_finetune.model_place import absolute_if_folder, locate_here
 
 
 @register_embedding_function
@@ -59,8 +59,21 @@ class FineTunedEmbeddingFunction(EmbeddingFunction[Documents]):
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> "FineTunedEmbeddingFunction":
-        """Return the function of a stored collection; raises StaleIndexError if its model has changed since."""
-        return FineTunedEmbeddingFunction(config["model_path"], config.get("fingerprint"), **config.get("options", {}))
+        """Return the function of a stored collection.
+
+        Raises:
+            StaleIndexError: its model has changed since.
+            ModelError: its model is not on this machine, or wants its author's code run: a store may not ask for that.
+        """
+        name, options = config["model_path"], config.get("options", {})
+        place = locate_here(name)
+        if place is None or options.get("trust_remote_code"):
+            why = "which is not on this machine" if place is None else "with its author's code"
+            raise ModelError(
+                f"the collection was made by {name!r}, {why}; a store is not trusted to name what is fetched or run. "
+                "Open it with embedding_function=embedding_function(FineTunedEmbedder(...))."
+            )
+        return FineTunedEmbeddingFunction(name, config.get("fingerprint"), **options)
 
 
 def embedding_function(embedder: FineTunedEmbedder) -> FineTunedEmbeddingFunction:

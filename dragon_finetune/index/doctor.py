@@ -13,7 +13,7 @@ from dragon_finetune.index.chroma import existing_client, read_records
 from dragon_finetune.index.coverage import find_missing, find_surplus
 from dragon_finetune.index.diagnosis import diagnose
 from dragon_finetune.index.health import CollectionHealth, Finding, Health
-from dragon_finetune.model_place import CARD
+from dragon_finetune.index.suspects import Suspects, find_suspects
 
 _UNIT = 1e-2
 SAMPLE = 64
@@ -47,7 +47,7 @@ def examine(
     for name in collections:
         if name not in present:
             raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
-    suspects = [*recorded_base(embedder), *others]
+    suspects = find_suspects(embedder, others)
     opened = [client.get_collection(name, embedding_function=None) for name in collections or present]
     health = [_examine_one(collection, embedder, suspects, list(chunks), sample) for collection in opened]
     if chunks:
@@ -56,16 +56,8 @@ def examine(
     return Health(embedder.model_path, str(store), health)
 
 
-def recorded_base(embedder: FineTunedEmbedder) -> list[str]:
-    """Return the base that a tuned folder records, as a list of none or one."""
-    from dragon_finetune.files import read_json
-
-    card = embedder.folder.path / CARD
-    return [str(read_json(card)["base_model"])] if card.is_file() else []
-
-
 def _examine_one(
-    collection: Any, embedder: FineTunedEmbedder, suspects: Sequence[str], chunks: list[Path | str], sample: int
+    collection: Any, embedder: FineTunedEmbedder, suspects: Suspects, chunks: list[Path | str], sample: int
 ) -> CollectionHealth:
     total = collection.count()
     health = CollectionHealth(collection.name, total)

@@ -36,7 +36,7 @@ def warn_if_stale(embedder: FineTunedEmbedder, store: str, collections: Sequence
     if os.environ.get(_EXAMINING) or not (Path(store) / "chroma.sqlite3").is_file():
         return
     mark = embedder.fingerprint
-    cache = cache_folder(embedder.folder, mark)
+    cache = cache_folder(mark)
     key = f"health {Path(store).resolve()} {','.join(sorted(collections))} {mark}"
     known = recall(cache, key)
     if not known or known["state"] != _state(store):

@@ -196,12 +196,13 @@ def test_the_first_vector_of_a_converted_model_needs_neither_torch_nor_sentence_
     np.testing.assert_allclose(vector, expected, atol=1e-6)
 
 
-def test_a_choice_is_remembered_and_a_broken_one_made_again(tiny, tmp_path):
+def test_a_choice_is_remembered_and_a_broken_one_made_again(tiny, tmp_path, monkeypatch):
     model = shutil.copytree(tiny, tmp_path / "model")
+    monkeypatch.setenv("DRAGON_FINETUNE_CACHE", str(tmp_path / "cache"))
     name = FineTunedEmbedder(model, device="cpu").engine.name
-    (notes,) = (model / ".dragon_finetune").glob("*/choices.json")
+    (notes,) = (tmp_path / "cache").glob("*/choices.json")
     assert name in json.loads(notes.read_text(encoding="utf-8")).values()
-    (converted,) = (model / ".dragon_finetune").glob("*/openvino/model.bin")
+    (converted,) = (tmp_path / "cache").glob("*/openvino/model.bin")
     converted.write_bytes(b"cut short")
     shutil.rmtree(converted.parent / "compiled", ignore_errors=True)
     with pytest.warns(UserWarning, match="is damaged and made anew"):

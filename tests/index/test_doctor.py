@@ -1,6 +1,7 @@
 """Every way in which an index can be stale, built for real and found."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -166,7 +167,10 @@ def test_command_says_so_with_its_exit_code(tmp_path, cli, tiny, retrained, vect
     assert "it has books" in cli("doctor", "-m", tiny, "--collection", "book").stderr
 
 
-def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(tmp_path, retrained, vectors, tiny):
+def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(
+    tmp_path, retrained, vectors, tiny, monkeypatch
+):
+    monkeypatch.setenv("DRAGON_FINETUNE_CACHE", str(tmp_path / "cache"))
     build(tmp_path / "store", TEXTS, vectors)
     code = (
         "import sys, warnings; from dragon_finetune import create_embedder;"
@@ -187,9 +191,7 @@ def test_the_first_query_of_a_host_warns_once_and_the_verdict_is_remembered(tmp_
     assert first.stdout.strip() == "False"
     assert first.stderr.count("StaleIndexWarning") == 1
     assert "books: stale" in first.stderr
-    (notes,) = [
-        file for file in (retrained / ".dragon_finetune").rglob("choices.json") if "health" in file.read_text("utf-8")
-    ]
+    (notes,) = [file for file in (tmp_path / "cache").rglob("choices.json") if "health" in file.read_text("utf-8")]
     remembered = notes.read_text(encoding="utf-8")
     assert ask(retrained).stderr.count("StaleIndexWarning") == 1
     assert notes.read_text(encoding="utf-8") == remembered
@@ -207,3 +209,26 @@ def test_a_host_with_its_own_client_is_not_disturbed(tmp_path, tiny, vectors):
     query = embedder.embed_query("who lit the lamp?")
     assert host.get_collection("books", embedding_function=None).query(query_embeddings=[query])["ids"]
     np.testing.assert_allclose(np.linalg.norm(query), 1, atol=1e-4)
+
+
+def test_what_lies_in_the_hosts_folder_is_not_imported_by_the_process_that_looks(tmp_path, retrained, vectors):
+    build(tmp_path / "store", TEXTS, vectors)
+    host = tmp_path / "host"
+    host.mkdir()
+    for name in ("json", "typer", "numpy", "chromadb", "dragon_finetune", "torch", "sitecustomize"):
+        (host / f"{name}.py").write_text("open('executed', 'w').write(__name__)\nraise SystemExit(9)", encoding="utf-8")
+    code = (
+        "import sys; from dragon_finetune import FineTunedEmbedder as E;"
+        "from dragon_finetune.index.freshness import warn_if_stale;"
+        "warn_if_stale(E(sys.argv[1], device='cpu', precision='fp32'), sys.argv[2])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(retrained), str(tmp_path / "store")],
+        cwd=host,
+        env={**os.environ, "DRAGON_FINETUNE_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "books: stale" in done.stderr
+    assert not (host / "executed").exists()

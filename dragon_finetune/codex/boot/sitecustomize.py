@@ -1,6 +1,7 @@
 """Run by Python at start-up when `dragon-finetune run` put this folder first on the path: installs the hooks and goes.
 
-Afterwards path, environment and the machine's own sitecustomize are as if Python had been started plainly.
+Afterwards path, environment and the machine's own sitecustomize are as if Python had been started plainly. Python
+passes over whatever goes wrong in here and runs the host all the same, with its own embedder: so we end the process.
 """
 
 import importlib.machinery
@@ -18,6 +19,27 @@ def _leave() -> None:
         os.environ["PYTHONPATH"] = before
     else:
         os.environ.pop("PYTHONPATH", None)
+
+
+def _install() -> None:
+    try:
+        from dragon_finetune.codex.install import install
+
+        install()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Nothing of ours can be relied on here, so the words and the code (cli/app.py: our own failure) stand here too.
+        print(
+            f"error: dragon-finetune run: our embedder can't be put in place ({type(error).__name__}: {error}), and "
+            "without it the host would use its own. Nothing was run. Install dragon-finetune again.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(3)
+
+
+def _run_the_machines_own() -> None:
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
     if spec is not None and spec.loader is not None:
         module = importlib.util.module_from_spec(spec)
@@ -25,19 +47,6 @@ def _leave() -> None:
         spec.loader.exec_module(module)
 
 
-def _install() -> None:
-    # Python prints what goes wrong in here and goes on, with the host's own embedder: so it ends here instead.
-    try:
-        from dragon_finetune.codex.install import install
-
-        install()
-    except BaseException as error:
-        print(f"dragon-finetune: our embedder can't take the host's place ({error!r}), so the host was not started. "
-              "Mend the environment (`pip check`), or run the script with `python` to use its own.",
-              file=sys.stderr)  # fmt: skip
-        sys.stderr.flush()
-        os._exit(3)
-
-
-_leave()  # the path must be clean before anything of ours is imported
+_leave()
 _install()
+_run_the_machines_own()  # last: what it raises is reported by Python, as in a plain start

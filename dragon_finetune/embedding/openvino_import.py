@@ -1,0 +1,44 @@
+"""The one place that imports OpenVINO: without what it tells its vendor, or leaves in the home."""
+
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+_TELEMETRY = "openvino_telemetry"
+_TOOLS = "openvino.tools.ovc"
+_IMPORTING = threading.Lock()
+
+
+def load_openvino() -> Any:
+    """Return the module `openvino`, which sends nothing, neither now nor when it converts.
+
+    Its conversion tools, which `import openvino` brings along, report every import and every conversion to an analytics
+    host and keep a client id under the user's home. They do without where the package `openvino_telemetry` is not
+    installed (openvino/tools/ovc/telemetry_utils.py), so it is hidden from them while they are imported; what a host
+    imported before us is given the same silent stand-in.
+    """
+    with _IMPORTING:
+        known = sys.modules.get(_TELEMETRY)
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            import openvino
+        finally:
+            sys.modules.pop(_TELEMETRY)
+            if known is not None:
+                sys.modules[_TELEMETRY] = known
+        _silence_tools()
+    return openvino
+
+
+def _silence_tools() -> None:
+    tools = [module for name, module in list(sys.modules.items()) if name.partition(_TOOLS)[1] and _reports(module)]
+    if tools:
+        from openvino.tools.ovc import telemetry_stub
+
+        for module in tools:
+            module.tm = telemetry_stub  # type: ignore[attr-defined]
+
+
+def _reports(module: ModuleType) -> bool:
+    return getattr(getattr(module, "tm", None), "__name__", None) == _TELEMETRY
