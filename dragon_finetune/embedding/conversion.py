@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
     Raises:
         ModelError: the model is of a kind that can't be converted; says why.
     """
+    if is_routed(model):
+        raise ModelError("OpenVINO can't follow a router, whose queries and documents go different ways.")
     if (target / "model.xml").is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -246,7 +246,9 @@ class FineTunedEmbedder:
 
     def _counter(self, role: Role | None) -> TokenCounter:
         if role not in self._counters:
-            self._counters[role] = TokenCounter(self.engine.tokenizer, prompt=role, prompts=self.folder.prompts)
+            self._counters[role] = TokenCounter(
+                self.engine.tokenizer_of(role), prompt=role, prompts=self.folder.prompts
+            )
         return self._counters[role]
 
     def _too_long(self, texts: Sequence[str], tokens: list[int], over: list[int]) -> TokenLimitError:
@@ -280,7 +282,8 @@ class FineTunedEmbedder:
         lengths = [min(count, limit or count) for count in tokens]
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
         with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
-            vectors = embed_sorted(engine, texts, lengths, self.folder.prompts.of(role), batcher, bar)
+            prompt = self.folder.prompts.of(role)
+            vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
         return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:

@@ -1,5 +1,6 @@
 """Loading a sentence-transformers folder."""
 
+import math
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.routes import input_modules
 from dragon_finetune.errors import ModelError
 from dragon_finetune.model_folder import ModelFolder
 
@@ -51,8 +53,10 @@ def load_model(
             )
     except Exception as error:
         raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
-    if folder.limit is not None:
-        model.max_seq_length = folder.limit
+    for module in input_modules(model):
+        if folder.limit is not None and module.max_seq_length != math.inf:  # a static encoder has no limit to set
+            module.max_seq_length = folder.limit
+        _give_padding(module.tokenizer, folder)
     return model.eval()
 
 
@@ -63,6 +67,24 @@ def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:
         if key not in _LOADED:
             _LOADED[key] = load_model(folder, **options)
         return _LOADED[key]
+
+
+# Padding is masked, so any token will do that the model has a vector for.
+_CAN_PAD = ("pad_token", "eos_token", "unk_token", "sep_token", "cls_token", "bos_token")
+
+
+def _give_padding(tokenizer: Any, folder: ModelFolder) -> None:
+    """Let a tokenizer without a padding token pad with another of its special tokens: batches need one in torch."""
+    if not isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
+        return
+    token = next((value for name in _CAN_PAD if (value := getattr(tokenizer, name, None))), None)
+    if token is None:
+        raise ModelError(
+            f"{folder.path}: its tokenizer has no padding token, and none of {', '.join(_CAN_PAD[1:])} to use in its "
+            "place. Set pad_token in tokenizer_config.json to one of its tokens."
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = token
 
 
 @contextmanager

@@ -40,10 +40,9 @@ def audit_tokens(
         ModelError: the model or its tokenizer can't be read.
     """
     folder = ModelFolder.open(model)
-    # One tokenizer serves all roles; only the prompt differs.
-    tokenizer = folder.load_tokenizer()
-    counters: dict[Role, TokenCounter] = {
-        role: TokenCounter(tokenizer, prompt=role, prompts=folder.prompts) for role in ("query", "document")
+    counters = {
+        role: TokenCounter(tokenizer, prompt=role, prompts=folder.prompts)
+        for role, tokenizer in folder.load_tokenizers().items()
     }
     tallies: dict[str, Tally] = {}
     density = DensityTally()

@@ -40,7 +40,7 @@ class TokenCounter:
         self.limit: int | None = None
         if isinstance(model_or_tokenizer, (str, Path, ModelFolder)):
             folder = ModelFolder.open(model_or_tokenizer)
-            tokenizer, self.limit, prompts = folder.load_tokenizer(), folder.limit, prompts or folder.prompts
+            tokenizer, self.limit, prompts = folder.load_tokenizer(prompt), folder.limit, prompts or folder.prompts
         else:
             tokenizer = model_or_tokenizer
         self.prompt = (prompts or Prompts()).of(prompt)
