@@ -18,6 +18,7 @@ from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.embedding.unit import pooled, require_sound, unit
 from dragon_finetune.errors import DataError, TokenLimitError
+from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.settings import OnOverflow
 from dragon_finetune.text import check_text
@@ -98,7 +99,9 @@ class FineTunedEmbedder:
     @cached_property
     def folder(self) -> ModelFolder:
         """The model folder: prompts, limit, path. Raises ModelError if it is missing or incomplete."""
-        return ModelFolder.open(self.model_path, revision=self.options.revision, prompts=self.options.prompts)
+        folder = ModelFolder.open(self.model_path, revision=self.options.revision, prompts=self.options.prompts)
+        warn_without_prompts(folder, self.options.prompts)
+        return folder
 
     @cached_property
     def fingerprint(self) -> str:

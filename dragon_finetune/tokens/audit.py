@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl
+from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.pair import as_pair, is_pair_like
 from dragon_finetune.text import check_text
@@ -40,6 +41,8 @@ def audit_tokens(
         ModelError: the model or its tokenizer can't be read.
     """
     folder = ModelFolder.open(model)
+    if not isinstance(model, ModelFolder):  # whoever opened it before has been told
+        warn_without_prompts(folder)
     counters = {
         role: TokenCounter(tokenizer, prompt=role, prompts=folder.prompts)
         for role, tokenizer in folder.load_tokenizers().items()

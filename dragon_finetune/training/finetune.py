@@ -15,6 +15,7 @@ from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.files import write_text
+from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
@@ -97,6 +98,7 @@ class FineTuner:
             prompts=config.prompts(),
             max_seq_length=config.max_seq_length,
         )
+        warn_without_prompts(folder, config.prompts())
         clean, dropped = clean_pairs(all_pairs)
         audit = self._audit(clean, folder)
         training, validation = split_pairs(clean, config.validation_share, config.seed)
