@@ -27,7 +27,9 @@ def audit_tokens(
     field: str | None = None,
     show_progress: bool = False,
 ) -> TokenAudit:
-    """Return how many texts `model` would truncate; pairs are counted by field, each with its role's prompt.
+    """Return how many texts `model` would truncate, and how many its tokenizer does not know.
+
+    Pairs are counted by field, each with its role's prompt.
 
     Args:
         texts_or_pairs: texts, chunks (mappings with `text`), pairs, InputExamples, Dataset rows, or the path of a
@@ -54,8 +56,9 @@ def audit_tokens(
         role = _ROLES.get(name, "document")
         counter = counters[role]
         tally = tallies.setdefault(name, Tally(FieldAudit(name, folder.prompts.of(role), folder.limit)))
-        for text, tokens in zip(batch, counter.counts(text.text for text in batch), strict=True):
-            tally.add(tokens, text)
+        looked_at = counter.counts_and_unknown(text.text for text in batch)
+        for text, (tokens, unknown) in zip(batch, looked_at, strict=True):
+            tally.add(tokens, text, unknown)
             if role == "document":
                 density.add(len(text.text), tokens - counter.overhead)
     advice = density.advice(folder.limit - counters["document"].overhead) if folder.limit else None
