@@ -1,14 +1,14 @@
 """What a model folder says of its inputs: prompts, limit, tokenizer. Read from its files; no weights are loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dragon_finetune.errors import ModelError
+from dragon_finetune.errors import SettingsError
 from dragon_finetune.model_check import check_complete
-from dragon_finetune.model_layout import read_optional, transformer_folders
-from dragon_finetune.model_limit import limit_of, saved_settings
+from dragon_finetune.model_encoder import Encoder, read_encoder
+from dragon_finetune.model_layout import read_optional
 from dragon_finetune.model_place import locate
 
 Role = Literal["query", "document"]
@@ -35,15 +35,21 @@ class Prompts:
 class ModelFolder:
     """A sentence-transformers folder on disk.
 
-    `limit` counts tokens, special tokens and prompt included; `transformer` is where the tokenizer lies, if not in the
-    root.
+    Attributes:
+        path: the folder.
+        prompts: what goes before a text, by role.
+        limit: in tokens, special tokens and prompt included; of several encoders the lowest; None: there is none.
+        positions: what the limit can't go beyond, for the weights have no more; None: no such bound.
+        routed: whether queries and documents go different ways through the model (a Router).
+        encoders: what reads a text, by role.
     """
 
     path: Path
     prompts: Prompts
     limit: int | None
-    lower_case: bool = False
-    transformer: Path | None = None
+    positions: int | None = None
+    routed: bool = False
+    encoders: Mapping[str | None, Encoder] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(
@@ -64,55 +70,45 @@ class ModelFolder:
 
         Raises:
             ModelError: no such model, or the folder is incomplete; names the file and says what to do.
+            SettingsError: `max_seq_length` is more than the model has positions for.
         """
         folder = model if isinstance(model, ModelFolder) else _read(locate(model, revision=revision))
         limit = folder.limit if max_seq_length is None else max_seq_length
+        if limit is not None and folder.positions is not None and limit > folder.positions:
+            raise SettingsError(
+                f"max_seq_length is {limit}, but {folder.path} has positions for {folder.positions} tokens. Lower it."
+            )
         return replace(folder, prompts=replace(folder.prompts, **(prompts or {})), limit=limit)
 
-    def load_tokenizer(self) -> Any:
-        """Return the transformers tokenizer exactly as sentence-transformers will use it.
+    def load_tokenizer(self, role: Role | None = None) -> Any:
+        """Return the tokenizer of a role exactly as sentence-transformers will use it.
 
         Raises:
             ModelError: the tokenizer's files can't be read.
         """
-        # transformers takes seconds to import, so only those who count pay for it.
-        from transformers import AutoTokenizer
+        return self.encoders[role].load_tokenizer()
 
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(str(self.transformer or self.path), local_files_only=True)
-        except Exception as error:
-            raise ModelError(
-                f"{self.path}: the tokenizer can't be loaded ({error}). Save it beside the model."
-            ) from error
-        if self.lower_case:
-            _lower_case_first(tokenizer)
-        return tokenizer
+    def load_tokenizers(self) -> dict[Role, Any]:
+        """Return each role's tokenizer: one and the same, unless a router has one for each. Raises ModelError."""
+        document = self.load_tokenizer("document")
+        same = self.encoders["query"] == self.encoders["document"]
+        return {"query": document if same else self.load_tokenizer("query"), "document": document}
 
 
 def _read(path: Path) -> ModelFolder:
-    check_complete(path)
-    transformers = transformer_folders(path)
-    limits = [limit for folder in transformers if (limit := limit_of(folder)) is not None]
+    layout = check_complete(path)
     prompts = read_optional(path / "config_sentence_transformers.json").get("prompts") or {}
+    encoders = {role: read_encoder(module) for role, module in layout.inputs.items()}
+    limits = [encoder.limit for encoder in encoders.values()]
     return ModelFolder(
         path=path,
         prompts=Prompts(**{role: _first_prompt(prompts, names) for role, names in _PROMPT_NAMES.items()}),
-        limit=min(limits, default=None),
-        lower_case=bool(saved_settings(transformers[0]).get("do_lower_case")),
-        transformer=transformers[0],
+        limit=min((limit.tokens for limit in limits if limit.tokens), default=None),
+        positions=min((limit.positions for limit in limits if limit.positions), default=None),
+        routed=layout.routed,
+        encoders=encoders,
     )
 
 
 def _first_prompt(prompts: dict[str, str], names: tuple[str, ...]) -> str:
     return next((prompts[name] for name in names if prompts.get(name)), "")
-
-
-def _lower_case_first(tokenizer: Any) -> None:
-    # sentence-transformers adds a lower-casing normalizer where its folder says do_lower_case; so do we.
-    from tokenizers import normalizers
-
-    backend = tokenizer.backend_tokenizer
-    present = backend.normalizer
-    if present is None or ("owercase" not in str(present) and "lowercase=True" not in str(present)):
-        steps = [normalizers.Lowercase(), *([present] if present is not None else [])]
-        backend.normalizer = normalizers.Sequence(steps)

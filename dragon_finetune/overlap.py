@@ -1,15 +1,14 @@
 """Texts that say the same in nearly the same words, found without comparing every one with every other."""
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dragon_finetune.wording import compared, plain_words
+
 NEAR = 0.8
 """Share of common words (Jaccard) from which two texts count as near-duplicates."""
-
-_WORD = re.compile(r"\w+")
 
 
 class Near(NamedTuple):
@@ -21,13 +20,16 @@ class Near(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """Return the text without case, punctuation and extra spaces; a text of punctuation alone as it stands."""
-    return " ".join(_WORD.findall(text.casefold())) or text
+    """Return the text without case, punctuation and extra spaces, its letters in one encoding.
+
+    A text of punctuation alone is returned as it stands.
+    """
+    return " ".join(plain_words(text)) or text
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the different words of a text, without case; of a text of punctuation alone the text itself."""
-    return frozenset(plain(text).split(" "))
+    """Return the different words of a text as `plain` has them; of scripts without spaces the pairs of letters."""
+    return frozenset(compared(plain(text).split(" ")))
 
 
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:

@@ -57,6 +57,9 @@ def train(
     gradient_accumulation_steps: int | None = None,
     temperature: Annotated[float | None, typer.Option(help="What cosines are divided by in the loss.")] = None,
     max_seq_length: Annotated[int | None, typer.Option(help="Limit in tokens; default: the base's.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="Train with the prompts of this family: nomic, e5, bge...; or none.")
+    ] = None,
     save_steps: float | None = None,
     seed: int | None = None,
     on_overflow: Annotated[str | None, typer.Option(help="error | truncate")] = None,
@@ -78,12 +81,20 @@ def train(
         gradient_accumulation_steps=gradient_accumulation_steps,
         temperature=temperature,
         max_seq_length=max_seq_length,
+        **_prompts(prompts),
         save_steps=save_steps,
         seed=seed,
         on_overflow=on_overflow,
         overwrite=overwrite or None,
     )
     _train(settings, read_pairs(pairs), dry_run, as_json)
+
+
+def _prompts(family: str | None) -> dict[str, str]:
+    from dragon_finetune.known_prompts import prompts_named
+
+    chosen = prompts_named(family) if family else None
+    return {"query_prompt": chosen.query, "document_prompt": chosen.document} if chosen else {}
 
 
 def _settings(file: Path | None, **flags: Any) -> "TrainingConfig":

@@ -16,14 +16,14 @@ def audit(
     image: Annotated[Path | None, typer.Option(help="Also draw the histogram: a .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Count tokens and say which texts the model would cut off. Exits with 1 if there are any."""
+    """Count tokens; say what the model would cut off or not know. Exits with 1 if a text is cut or mostly unknown."""
     from dragon_finetune.tokens.audit import audit_tokens
 
     result = audit_tokens(file, model, field=field, show_progress=True)
     if image:
         result.save_histogram(image)
     print_result(result.to_dict(), str(result), as_json)
-    raise typer.Exit(1 if result.over_limit else 0)
+    raise typer.Exit(1 if result.over_limit or result.mostly_unknown else 0)
 
 
 def chunk(

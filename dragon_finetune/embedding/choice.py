@@ -101,7 +101,7 @@ class EngineChoice:
             try:
                 engine = self._build(name)
                 reference = self._reference() if reference is None else reference
-                cosine = float((engine.embed(probes(), "", "document") * reference).sum(axis=1).min())
+                cosine = float((engine.embed(probes(), "", None) * reference).sum(axis=1).min())
             except Exception as error:  # whatever a converter or a kernel raises, torch in fp32 still works
                 warnings.warn(f"{name} does not work with {self._folder.path.name}: {error}", stacklevel=3)
                 continue
@@ -111,7 +111,7 @@ class EngineChoice:
         return self._build(candidates[-1])
 
     def _reference(self) -> Vectors:
-        return TorchEngine(self._load_model(), "fp32").embed(probes(), "", "document")  # type: ignore[arg-type]
+        return TorchEngine(self._load_model(), "fp32").embed(probes(), "", None)  # type: ignore[arg-type]
 
     def _candidates(self) -> list[str]:
         """Return engine names, the fastest first; the last needs no check."""
@@ -130,7 +130,7 @@ class EngineChoice:
         if kind == "torch":
             return TorchEngine(self._load_model(), precision)  # type: ignore[arg-type]
         target = self._cache / "openvino"
-        if (target / "model.xml").is_file():
+        if (target / "model.xml").is_file() and not self._folder.routed:
             try:
                 return OpenVinoEngine(target, precision).open()
             except RuntimeError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer
 
 from dragon_finetune.embedding.openvino_import import load_openvino
-from dragon_finetune.embedding.torch_engine import is_routed
+from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
     Raises:
         ModelError: the model is of a kind that can't be converted; says why.
     """
+    if is_routed(model):
+        raise ModelError("OpenVINO can't follow a router, whose queries and documents go different ways.")
     if (target / "model.xml").is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +39,6 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
 def _write_openvino(model: "SentenceTransformer", folder: Path) -> None:
     import torch
 
-    if is_routed(model):
-        raise ModelError("OpenVINO takes a model of one encoder; this one has two.")
     openvino = load_openvino()
 
     backend = getattr(model.tokenizer, "backend_tokenizer", None)

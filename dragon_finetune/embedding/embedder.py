@@ -18,6 +18,7 @@ from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.embedding.unit import pooled, require_sound, unit
 from dragon_finetune.errors import DataError, TokenLimitError
+from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.settings import OnOverflow
 from dragon_finetune.text import check_text
@@ -98,7 +99,9 @@ class FineTunedEmbedder:
     @cached_property
     def folder(self) -> ModelFolder:
         """The model folder: prompts, limit, path. Raises ModelError if it is missing or incomplete."""
-        return ModelFolder.open(self.model_path, revision=self.options.revision, prompts=self.options.prompts)
+        folder = ModelFolder.open(self.model_path, revision=self.options.revision, prompts=self.options.prompts)
+        warn_without_prompts(folder, self.options.prompts)
+        return folder
 
     @cached_property
     def fingerprint(self) -> str:
@@ -250,7 +253,9 @@ class FineTunedEmbedder:
 
     def _counter(self, role: Role | None) -> TokenCounter:
         if role not in self._counters:
-            self._counters[role] = TokenCounter(self.engine.tokenizer, prompt=role, prompts=self.folder.prompts)
+            self._counters[role] = TokenCounter(
+                self.engine.tokenizer_of(role), prompt=role, prompts=self.folder.prompts
+            )
         return self._counters[role]
 
     def _too_long(self, texts: Sequence[str], tokens: list[int], over: list[int]) -> TokenLimitError:
@@ -284,7 +289,8 @@ class FineTunedEmbedder:
         lengths = [min(count, limit or count) for count in tokens]
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
         with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
-            vectors = embed_sorted(engine, texts, lengths, self.folder.prompts.of(role), batcher, bar, role=role)
+            prompt = self.folder.prompts.of(role)
+            vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
         return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:

@@ -13,18 +13,25 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """Embeds batches; safe to share by threads. `name` says how ("torch-fp32"); `tokenizer` counts its tokens."""
+    """Embeds batches; safe to share by threads. `name` says how ("torch-fp32")."""
 
     name: str
 
     @property
-    def tokenizer(self) -> Any: ...
-
-    @property
     def dimension(self) -> int: ...
 
-    def embed(self, texts: Sequence[str], prompt: str, role: Role | None = None) -> Vectors:
-        """Return unit vectors, (texts, dimension), of texts that are padded into one batch."""
+    def tokenizer_of(self, role: Role | None) -> Any:
+        """Return what counts the tokens of texts in a role."""
+        ...
+
+    def embed(self, texts: Sequence[str], prompt: str, role: Role | None) -> Vectors:
+        """Return unit vectors, (texts, dimension), of texts that are padded into one batch.
+
+        Args:
+            texts: any number of texts.
+            prompt: goes before each.
+            role: which way they go through a model that has several (a Router).
+        """
         ...
 
 
@@ -34,9 +41,9 @@ def embed_sorted(
     lengths: Sequence[int],
     prompt: str,
     batcher: TokenBatcher,
-    bar: Any = None,
     *,
-    role: Role | None = None,
+    role: Role | None,
+    bar: Any = None,
 ) -> Vectors:
     """Return unit vectors, (texts, dimension), in the order of the texts, embedded in batches of like length.
 
@@ -46,8 +53,8 @@ def embed_sorted(
         lengths: their tokens, prompt included, at most the limit.
         prompt: goes before each text.
         batcher: the budget of a batch.
+        role: which way the texts go through a model that has several.
         bar: a tqdm bar, moved by tokens.
-        role: of the texts; a model of two encoders takes its own for each.
     """
     vectors = np.empty((len(texts), engine.dimension), dtype=np.float32)
     for batch in batcher.batches(lengths):

@@ -1,5 +1,6 @@
 """Loading a sentence-transformers folder."""
 
+import math
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from typing import Any
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Transformer
 
 from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.routes import input_modules
 from dragon_finetune.errors import ModelError
 from dragon_finetune.model_folder import ModelFolder
 
@@ -52,22 +53,11 @@ def load_model(
             )
     except Exception as error:
         raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
-    for transformer in (module for module in model.modules() if isinstance(module, Transformer)):
-        if folder.limit is not None:
-            transformer.max_seq_length = folder.limit
-        _give_pad_token(transformer)
+    for module in input_modules(model):
+        if folder.limit is not None and module.max_seq_length != math.inf:  # a static encoder has no limit to set
+            module.max_seq_length = folder.limit
+        _give_padding(module.tokenizer, folder)
     return model.eval()
-
-
-def _give_pad_token(transformer: Transformer) -> None:
-    """Let a tokenizer without a pad token pad, by the token that the model's config names, or its last special one."""
-    tokenizer: Any = transformer.tokenizer
-    if tokenizer.pad_token is None:
-        named = getattr(transformer.config, "pad_token_id", None)
-        # Which one it is does not matter elsewhere: padding is masked, and pooling leaves it out.
-        tokens = [named, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id, 0]
-        usable = next(token for token in tokens if token is not None and 0 <= token < len(tokenizer))
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(usable)
 
 
 def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:
@@ -77,6 +67,24 @@ def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:
         if key not in _LOADED:
             _LOADED[key] = load_model(folder, **options)
         return _LOADED[key]
+
+
+# Padding is masked, so any token will do that the model has a vector for.
+_CAN_PAD = ("pad_token", "eos_token", "unk_token", "sep_token", "cls_token", "bos_token")
+
+
+def _give_padding(tokenizer: Any, folder: ModelFolder) -> None:
+    """Let a tokenizer without a padding token pad with another of its special tokens: batches need one in torch."""
+    if not isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
+        return
+    token = next((value for name in _CAN_PAD if (value := getattr(tokenizer, name, None))), None)
+    if token is None:
+        raise ModelError(
+            f"{folder.path}: its tokenizer has no padding token, and none of {', '.join(_CAN_PAD[1:])} to use in its "
+            "place. Set pad_token in tokenizer_config.json to one of its tokens."
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = token
 
 
 @contextmanager

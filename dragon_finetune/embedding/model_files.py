@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.model_layout import read_optional
+from dragon_finetune.model_layout import read_layout, read_optional
 
 # Of the root only these, for people and other engines keep their things there too.
 _AT_THE_ROOT = re.compile(
@@ -36,11 +36,8 @@ def model_files(folder: Path) -> Iterator[Path]:
 
 
 def _module_folders(folder: Path) -> list[Path]:
-    listed = read_optional(folder / "modules.json")
-    names = [str(module.get("path", "")) for module in listed if isinstance(listed, list)]
-    routed = read_optional(folder / "router_config.json")
-    names += list(routed.get("types", {})) if isinstance(routed, dict) else []
-    return [folder, *(folder / name for name in sorted({*names}) if name and (folder / name).is_dir())]
+    named = {module.path for module in read_layout(folder).modules}
+    return [folder, *(place for place in sorted(named) if place != folder and place.is_dir())]
 
 
 def _is_hidden(inside: Path) -> bool:

@@ -28,9 +28,12 @@ class OpenVinoEngine:
         self._local = threading.local()
         self._padding = threading.Lock()
 
+    def tokenizer_of(self, role: Role | None) -> Tokenizer:
+        """Return the Rust tokenizer exactly as the torch model used it, truncating at the limit: one for all roles."""
+        return self._tokenizer
+
     @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The Rust tokenizer exactly as the torch model used it, truncating at the limit."""
+    def _tokenizer(self) -> Tokenizer:
         return Tokenizer.from_file(str(self._path / "tokenizer.json"))
 
     @cached_property
@@ -52,9 +55,9 @@ class OpenVinoEngine:
         """Length of the vectors."""
         return int(self._compiled.output(0).partial_shape[1].get_length())
 
-    def embed(self, texts: Sequence[str], prompt: str, role: Role | None = None) -> Vectors:
-        """Return unit vectors, (texts, dimension), of texts that are padded into one batch."""
-        encoded = self.tokenizer.encode_batch_fast([prompt + text for text in texts])
+    def embed(self, texts: Sequence[str], prompt: str, role: Role | None) -> Vectors:
+        """Return unit vectors, (texts, dimension), of texts that are padded into one batch, whatever their role."""
+        encoded = self._tokenizer.encode_batch_fast([prompt + text for text in texts])
         longest = max(len(each) for each in encoded)
         ids = np.zeros((len(encoded), longest), dtype=np.int64)
         mask = np.zeros_like(ids)

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.embedding.routes import input_module, is_routed
 from dragon_finetune.errors import ModelError
 from dragon_finetune.model_folder import Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-
-def is_routed(model: "SentenceTransformer") -> bool:
-    """Tell whether a model has an encoder for queries and another for documents."""
-    return type(model[0]).__name__ == "Router"
 
 
 class TorchEngine:
@@ -29,12 +25,12 @@ class TorchEngine:
 
     def __init__(self, model: "SentenceTransformer", precision: str) -> None:
         self._model, self._precision = model, precision
+        self._routed = is_routed(model)
         self.name = f"torch-{precision}"
 
-    @property
-    def tokenizer(self) -> Any:
-        """The transformers tokenizer."""
-        return self._model.tokenizer
+    def tokenizer_of(self, role: Role | None) -> Any:
+        """Return the tokenizer of a role: transformers', or tokenizers' own for a static encoder."""
+        return input_module(self._model, role).tokenizer
 
     @property
     def dimension(self) -> int:
@@ -44,18 +40,18 @@ class TorchEngine:
             raise ModelError("The model does not say its dimension.")
         return dimension
 
-    def embed(self, texts: Sequence[str], prompt: str, role: Role | None = None) -> Vectors:
+    def embed(self, texts: Sequence[str], prompt: str, role: Role | None) -> Vectors:
         """Return unit vectors, (texts, dimension), of texts that are padded into one batch."""
-        if role is None and is_routed(self._model):
-            raise ModelError("This model has query and document encoders; say which the texts are for (their role).")
+        # Without a router the role would only let a text be cut (query_length), which the limit has seen to.
+        task: dict[str, Any] = {"task": role} if self._routed else {}
         with self._autocast():
             vectors: Any = self._model.encode(
                 list(texts),
                 prompt=prompt,
-                task=role,
                 batch_size=len(texts),
                 show_progress_bar=False,
                 convert_to_tensor=True,
+                **task,
             )
         unit = vectors.float() / vectors.float().norm(dim=1, keepdim=True)
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)

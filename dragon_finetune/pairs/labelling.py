@@ -15,6 +15,7 @@ from dragon_finetune.pairs.fusion import nearest
 from dragon_finetune.pairs.searcher import Searcher
 from dragon_finetune.pairs.sources import HYBRID
 from dragon_finetune.pairs.words import ENGLISH, tokens
+from dragon_finetune.wording import run_together, spoken
 
 if TYPE_CHECKING:
     from dragon_finetune.pairs.style import QueryStyle
@@ -63,11 +64,12 @@ def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk
 def _queries(
     corpus: Corpus, place: int, dice: random.Random, style: "QueryStyle", per_chunk: int
 ) -> Iterator[tuple[int, str]]:
-    sentences = [words for text in corpus.passages[place].sentences if len(words := text.split()) >= _FEWEST_WORDS]
+    sentences = [words for text in corpus.passages[place].sentences if len(words := spoken(text)) >= _FEWEST_WORDS]
     for sentence in dice.sample(sentences, min(len(sentences), per_chunk)):
-        words = _words_of(sentence, dice.choice(_KINDS), corpus, dice, style)
+        kind = dice.choice(_KINDS)
+        words = _words_of(sentence, kind, corpus, dice, style)
         if any(_tells(word, corpus) for word in words):
-            yield place, " ".join(words)
+            yield place, run_together(words) if kind == "span" else " ".join(words)
 
 
 def _words_of(sentence: list[str], kind: str, corpus: Corpus, dice: random.Random, style: "QueryStyle") -> list[str]:
@@ -82,7 +84,8 @@ def _words_of(sentence: list[str], kind: str, corpus: Corpus, dice: random.Rando
 
 def _tells(word: str, corpus: Corpus) -> bool:
     """Tell whether a word holds something to search for: it is not everywhere, in whatever language."""
-    return any(part not in ENGLISH and corpus.often[part] <= len(corpus.passages) / 2 for part in tokens(word))
+    # A letter that is only a part of others' pairs is nowhere, and tells nothing.
+    return any(part not in ENGLISH and 0 < corpus.often[part] <= len(corpus.passages) / 2 for part in tokens(word))
 
 
 def _labelled(

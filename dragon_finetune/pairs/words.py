@@ -1,9 +1,14 @@
 """Words and names of a corpus, found without case."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
-_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+import regex
+
+from dragon_finetune.wording import compared, has_unspaced, normal
+
+_WORD = regex.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 # Words that tell English from other languages, and that no question is about.
 ENGLISH = frozenset(
     "the of and a to in is was he that it his her for on are as with they at be this have from or had by not but what "
@@ -13,8 +18,8 @@ ENGLISH = frozenset(
 
 
 def tokens(text: str) -> list[str]:
-    """Return the words of a text, without case."""
-    return _WORD.findall(text.casefold())
+    """Return the words of a text, without case, in order; of scripts without spaces the pairs of letters."""
+    return list(compared(_WORD.findall(normal(text))))
 
 
 def mentions(names: Sequence[str], text: str) -> str | None:
@@ -23,5 +28,10 @@ def mentions(names: Sequence[str], text: str) -> str | None:
 
 
 def name_pattern(name: str) -> re.Pattern[str]:
-    """Return the pattern of a name as whole words, in any case."""
-    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    """Return the pattern of a name as whole words, in any case, its letters in either encoding."""
+    forms = dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)))
+    # A script without spaces has no word's end to look for.
+    before, after = (
+        "" if has_unspaced(edge) else rim for edge, rim in ((name[:1], r"(?<!\w)"), (name[-1:], r"(?!\w)"))
+    )
+    return re.compile(rf"{before}(?:{'|'.join(map(re.escape, forms))}){after}", re.IGNORECASE)

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl
+from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.pair import as_pair, is_pair_like
 from dragon_finetune.text import check_text
@@ -26,7 +27,9 @@ def audit_tokens(
     field: str | None = None,
     show_progress: bool = False,
 ) -> TokenAudit:
-    """Return how many texts `model` would truncate; pairs are counted by field, each with its role's prompt.
+    """Return how many texts `model` would truncate, and how many its tokenizer does not know.
+
+    Pairs are counted by field, each with its role's prompt.
 
     Args:
         texts_or_pairs: texts, chunks (mappings with `text`), pairs, InputExamples, Dataset rows, or the path of a
@@ -40,10 +43,11 @@ def audit_tokens(
         ModelError: the model or its tokenizer can't be read.
     """
     folder = ModelFolder.open(model)
-    # One tokenizer serves all roles; only the prompt differs.
-    tokenizer = folder.load_tokenizer()
-    counters: dict[Role, TokenCounter] = {
-        role: TokenCounter(tokenizer, prompt=role, prompts=folder.prompts) for role in ("query", "document")
+    if not isinstance(model, ModelFolder):  # whoever opened it before has been told
+        warn_without_prompts(folder)
+    counters = {
+        role: TokenCounter(tokenizer, prompt=role, prompts=folder.prompts)
+        for role, tokenizer in folder.load_tokenizers().items()
     }
     tallies: dict[str, Tally] = {}
     density = DensityTally()
@@ -52,8 +56,9 @@ def audit_tokens(
         role = _ROLES.get(name, "document")
         counter = counters[role]
         tally = tallies.setdefault(name, Tally(FieldAudit(name, folder.prompts.of(role), folder.limit)))
-        for text, tokens in zip(batch, counter.counts(text.text for text in batch), strict=True):
-            tally.add(tokens, text)
+        looked_at = counter.counts_and_unknown(text.text for text in batch)
+        for text, (tokens, unknown) in zip(batch, looked_at, strict=True):
+            tally.add(tokens, text, unknown)
             if role == "document":
                 density.add(len(text.text), tokens - counter.overhead)
     advice = density.advice(folder.limit - counters["document"].overhead) if folder.limit else None

@@ -1,4 +1,4 @@
-"""What an audit found: how many texts a model would cut off, by how much, and which ones."""
+"""What an audit found: which texts a model would cut off, by how much, and what of them is unknown to it."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from dragon_finetune.errors import TokenLimitError
 from dragon_finetune.tokens.advice import Advice
 from dragon_finetune.tokens.histogram import Bin, draw, save_image
+from dragon_finetune.tokens.unknown import UnknownAudit
 
 WORST = 5
 
@@ -41,6 +42,7 @@ class FieldAudit:
         worst: the five longest texts, longest first, over the limit or not.
         histogram: how many texts have how many tokens.
         sources: the same losses for each value of the records' `source`; empty where no record has one.
+        unknown: what the model does not see though it is within the limit, for the tokenizer has no pieces for it.
     """
 
     name: str
@@ -55,6 +57,7 @@ class FieldAudit:
     worst: list[LongText] = field(default_factory=list)
     histogram: list[Bin] = field(default_factory=list)
     sources: dict[str, SourceAudit] = field(default_factory=dict)
+    unknown: UnknownAudit = field(default_factory=UnknownAudit)
 
     @property
     def share_over_limit(self) -> float:
@@ -82,6 +85,11 @@ class TokenAudit:
         return sum(audit.over_limit for audit in self.fields.values())
 
     @property
+    def mostly_unknown(self) -> int:
+        """Number of texts that are mostly unknown to the tokenizer (`unknown.MOSTLY`), all fields together."""
+        return sum(audit.unknown.mostly for audit in self.fields.values())
+
+    @property
     def max_tokens(self) -> int:
         """Tokens of the longest text of all."""
         return max((audit.max_tokens for audit in self.fields.values()), default=0)
@@ -95,6 +103,7 @@ class TokenAudit:
             "model": self.model,
             "limit": self.limit,
             "over_limit": self.over_limit,
+            "mostly_unknown": self.mostly_unknown,
             "fields": fields,
             "advice": asdict(self.advice) if self.advice else None,
         }
@@ -119,6 +128,11 @@ class TokenAudit:
         lines = [f"Token audit under {self.model}: limit {self.limit or 'none'} (special tokens and prompt included)"]
         for audit in self.fields.values():
             lines += report(audit)
+        if self.mostly_unknown:
+            lines.append(
+                f"{self.mostly_unknown:,} texts are mostly unknown to the tokenizer, and all alike to the model: take "
+                "a model whose tokenizer knows their script, and break up what is no word (hex, base64, long URLs)."
+            )
         if self.advice:
             lines += [
                 f"For a host that cuts by characters ({self.advice.mean_chars_per_token:.2f} characters per token, "
@@ -142,6 +156,7 @@ def report(audit: FieldAudit) -> list[str]:
             for name, source in audit.sources.items()
             if source.over_limit
         ),
+        *audit.unknown.lines(),
         *draw(audit.histogram),
         "  longest:",
         *(f"    {text.tokens:>7,}  {text.where}: {text.preview}" for text in audit.worst),

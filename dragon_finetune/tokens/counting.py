@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from dragon_finetune.model_folder import ModelFolder, Prompts, Role
 from dragon_finetune.text import check_text
+from dragon_finetune.tokens.unknown import Unknown, UnknownFinder
 
 # One call of the Rust tokenizer: enough to use all cores, little enough to stream (a token costs some 150 bytes there).
 _BLOCK_TEXTS, _BLOCK_CHARS = 512, 1 << 20
@@ -40,7 +41,7 @@ class TokenCounter:
         self.limit: int | None = None
         if isinstance(model_or_tokenizer, (str, Path, ModelFolder)):
             folder = ModelFolder.open(model_or_tokenizer)
-            tokenizer, self.limit, prompts = folder.load_tokenizer(), folder.limit, prompts or folder.prompts
+            tokenizer, self.limit, prompts = folder.load_tokenizer(prompt), folder.limit, prompts or folder.prompts
         else:
             tokenizer = model_or_tokenizer
         self.prompt = (prompts or Prompts()).of(prompt)
@@ -65,8 +66,18 @@ class TokenCounter:
             DataError: an item is not a string or is empty; names its position, from 0.
         """
         numbered = ((check_text(text, f"{where} {index}")) for index, text in enumerate(texts))
-        for block in blocks(numbered, _BLOCK_TEXTS, _BLOCK_CHARS):
+        for block in _blocks_of(numbered):
             yield from self.full_counts(block)
+
+    def counts_and_unknown(self, texts: Iterable[str]) -> Iterator[tuple[int, Unknown | None]]:
+        """Yield of each text, in order, the number of tokens and what is unknown of it, if anything is; unchecked."""
+        if self._fast is None:  # a tokenizer in Python says nothing of where its tokens stand
+            yield from ((count, None) for block in _blocks_of(texts) for count in self.full_counts(block))
+            return
+        finder = UnknownFinder(self._fast, self.prompt)
+        for block in _blocks_of(texts):
+            encodings = self._fast.encode_batch_fast([self.prompt + text for text in block])
+            yield from zip(map(len, encodings), finder.find(block, encodings), strict=True)
 
     def bare_counts(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text without special tokens and prompt."""
@@ -88,6 +99,10 @@ class TokenCounter:
             return [len(encoding) for encoding in self._fast.encode_batch_fast(prompted)]
         assert self._slow is not None
         return [len(ids) for ids in self._slow(prompted, truncation=False, verbose=False)["input_ids"]]
+
+
+def _blocks_of(texts: Iterable[str]) -> Iterator[list[str]]:
+    return blocks(texts, _BLOCK_TEXTS, _BLOCK_CHARS)
 
 
 def blocks(texts: Iterable[str], max_texts: int, max_chars: int) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from dragon_finetune.tokens.audit_report import WORST, FieldAudit, LongText, SourceAudit
 from dragon_finetune.tokens.histogram import histogram
+from dragon_finetune.tokens.unknown import Unknown
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -27,8 +28,10 @@ class Tally:
         self._lengths: dict[int, int] = {}
         self._longest: list[tuple[int, int, Text]] = []
 
-    def add(self, tokens: int, text: Text) -> None:
-        """Count a text."""
+    def add(self, tokens: int, text: Text, unknown: Unknown | None = None) -> None:
+        """Count a text, and what is unknown of it."""
+        if unknown is not None:
+            self._audit.unknown.add(unknown, text.where, text.text)
         self._lengths[tokens] = self._lengths.get(tokens, 0) + 1
         self._audit.texts += 1
         if text.source is not None:
@@ -54,6 +57,7 @@ class Tally:
         rows = np.array([self._lengths[length] for length in lengths.tolist()], dtype=np.int64)
         audit.max_tokens = int(lengths[-1])
         audit.mean_tokens = float((lengths * rows).sum() / rows.sum())
+        audit.unknown.share = audit.unknown.tokens / int((lengths * rows).sum())
         audit.percentiles = {p: _percentile(lengths, rows, p) for p in PERCENTILES}
         if limit is not None:
             audit.over_limit = int(rows[lengths > limit].sum())

@@ -13,10 +13,10 @@ from transformers import TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import load_model
-from dragon_finetune.embedding.torch_engine import is_routed
-from dragon_finetune.errors import DataError, ModelError, SettingsError
+from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.files import write_text
+from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
@@ -107,6 +107,7 @@ class FineTuner:
             prompts=config.prompts(),
             max_seq_length=config.max_seq_length,
         )
+        warn_without_prompts(folder, config.prompts())
         clean, dropped = clean_pairs(all_pairs)
         audit = self._audit(clean, folder)
         training, validation = split_pairs(clean, config.validation_share, config.seed)
@@ -228,12 +229,9 @@ class FineTuner:
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config
-        model = load_model(
+        return load_model(
             folder, device=config.device, trust_remote_code=config.trust_remote_code, revision=config.revision
         )
-        if is_routed(model):
-            raise ModelError(f"{folder.path} is a model of two encoders, which can't be trained here: give one of one.")
-        return model
 
 
 def _require_integrations(report_to: str) -> None:

@@ -12,6 +12,7 @@ from sentence_transformers.base.sampler import BatchSamplers
 from transformers import PrinterCallback, TrainerCallback
 
 from dragon_finetune.embedding.model import library_bars_quiet
+from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.model_folder import Prompts
 from dragon_finetune.pair import Pair
 from dragon_finetune.training.bar import BarCallback
@@ -119,6 +120,9 @@ def _arguments(
         activation_checkpointing=config.gradient_checkpointing or None,
         batch_sampler=BatchSamplers.NO_DUPLICATES,
         prompts={**dict.fromkeys(queries, prompts.query), **dict.fromkeys(columns, prompts.document)},
+        router_mapping={**dict.fromkeys(queries, "query"), **dict.fromkeys(columns, "document")}
+        if is_routed(model)
+        else None,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=model.device.type == "cpu",

@@ -103,14 +103,13 @@ def embed_texts(
     model: "SentenceTransformer", prompts: Prompts, texts: Sequence[str], role: Role, *, precision: str
 ) -> Vectors:
     """Return unit vectors of a model in training, texts x dimension, as they would be without dropout."""
-    counter = TokenCounter(model.tokenizer, prompt=role, prompts=prompts)
+    engine = TorchEngine(model, precision)
+    counter = TokenCounter(engine.tokenizer_of(role), prompt=role, prompts=prompts)
     limit = model.max_seq_length
     lengths = [min(count, limit or count) for count in counter.counts(texts)]
     was_training = model.training
     model.eval()
-    vectors = embed_sorted(
-        TorchEngine(model, precision), texts, lengths, prompts.of(role), TokenBatcher(_BUDGET), role=role
-    )
+    vectors = embed_sorted(engine, texts, lengths, prompts.of(role), TokenBatcher(_BUDGET), role=role)
     model.train(was_training)
     return vectors
 

@@ -1,151 +1,129 @@
-"""Limits of ten families of models: a text of exactly the limit is embedded whole, one token more is refused."""
+"""The limit is the model's own: a text of exactly so many tokens is embedded whole, one token more is refused."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
-from conftest import tokenizer_of
+from model_families import FAMILIES, POSITIONS, WORDS, build_family, old_layout
 
-from dragon_finetune import FineTunedEmbedder, TokenCounter
-from dragon_finetune.errors import TokenLimitError
+from dragon_finetune import FineTunedEmbedder, TokenChunker, TokenCounter, audit_tokens
+from dragon_finetune.errors import ModelError, SettingsError, TokenLimitError
 from dragon_finetune.model_folder import ModelFolder
-
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-POSITIONS = {"max_position_embeddings": 40}
-FAMILIES = {
-    "bert": {**SMALL, **POSITIONS},
-    "roberta": {**SMALL, **POSITIONS},
-    "xlm-roberta": {**SMALL, **POSITIONS},
-    "camembert": {**SMALL, **POSITIONS},
-    "mpnet": {**SMALL, **POSITIONS},
-    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48, **POSITIONS},
-    "electra": {**SMALL, **POSITIONS, "embedding_size": 32},
-    "albert": {**SMALL, **POSITIONS, "embedding_size": 16},
-    "nomic_bert": {**SMALL, **POSITIONS},
-    "modernbert": {**SMALL, **POSITIONS},
-    "qwen3": {**SMALL, **POSITIONS, "num_key_value_heads": 2, "head_dim": 16},
-}
-RESERVING = {"roberta", "xlm-roberta", "camembert", "mpnet"}  # their first positions are the padding's
-
-
-def build(path, family, **settings):
-    """Save a random model whose tokenizer has no limit of its own."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import AutoConfig, AutoModel
-
-    torch.manual_seed(0)
-    tokenizer = tokenizer_of("byte_bpe")
-    tokenizer.model_max_length = 10**30
-    pad = {"pad_token_id": 1 if family in RESERVING else tokenizer.pad_token_id}
-    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **pad, **FAMILIES[family], **settings)
-    plain = path.with_name(path.name + "-plain")
-    AutoModel.from_config(config).save_pretrained(plain)
-    tokenizer.save_pretrained(plain)
-    model = SentenceTransformer(modules=[Transformer(str(plain)), Pooling(32), Normalize()], device="cpu")
-    model.save_pretrained(str(path), create_model_card=False)
-    return path
-
-
-def text_of(tokens, counter):
-    """Return a text of so many tokens, special tokens included."""
-    words = ["salt"]
-    while counter.counts_of([" ".join(words)])[0] < tokens:
-        words.append("salt" if counter.counts_of([" ".join([*words, "salt"])])[0] <= tokens else "s")
-    return " ".join(words)
-
-
-class Counter:
-    def __init__(self, folder):
-        self._counter = TokenCounter(ModelFolder.open(folder))
-
-    def counts_of(self, texts):
-        return list(self._counter.counts(texts))
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    root = tmp_path_factory.mktemp("families")
-    return {family: build(root / family, family) for family in FAMILIES}
+def family_model(tmp_path_factory):
+    root, built = tmp_path_factory.mktemp("families"), {}
+
+    def model(family):
+        if family not in built:
+            limit = FAMILIES[family][3]
+            built[family] = build_family(root / family, family, max_seq_length=None if limit else POSITIONS)
+        return built[family]
+
+    return model
+
+
+def text_of(tokens, counter):
+    text = " ".join(WORDS[n % len(WORDS)] for n in range(tokens - counter.overhead))
+    assert counter.count(text) == tokens
+    return text
+
+
+def whole(model, texts):
+    """Return what sentence-transformers makes of texts that it may not cut."""
+    from sentence_transformers import SentenceTransformer
+
+    plain = SentenceTransformer(str(model), device="cpu", local_files_only=True)
+    plain.max_seq_length = 10_000
+    return plain.encode(texts, normalize_embeddings=True)
+
+
+def embedder(model, **options):
+    return FineTunedEmbedder(model, device="cpu", precision="fp32", **{"engine": "torch", **options})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_text_of_exactly_the_limit_is_embedded_whole_and_one_token_more_refused(models, family):
-    from sentence_transformers import SentenceTransformer
-
-    folder = ModelFolder.open(models[family])
-    assert folder.limit == (38 if family in RESERVING else 40)
-    exact, longer = (text_of(folder.limit + more, Counter(models[family])) for more in (0, 1))
-    embedder = FineTunedEmbedder(models[family], device="cpu", precision="fp32", engine="torch")
-    plain = SentenceTransformer(str(models[family]), device="cpu")
-    plain.max_seq_length = folder.limit
-    expected = plain.encode([exact], normalize_embeddings=True)
-    np.testing.assert_allclose(embedder.encode([exact], role="document"), expected, atol=1e-5)
-    # The last word counts: nothing was cut.
-    shorter = embedder.encode([exact.rpartition(" ")[0]], role="document")
-    assert not np.allclose(shorter, expected, atol=1e-5)
-    with pytest.raises(TokenLimitError):
-        embedder.encode([longer], role="document")
-
-
-def test_a_saved_limit_beyond_the_positions_is_capped(models, tmp_path):
-    folder = shutil.copytree(models["roberta"], tmp_path / "model")
-    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": 512}), encoding="utf-8")
-    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 514}), encoding="utf-8")
-    assert ModelFolder.open(folder).limit == 38
-
-
-@pytest.fixture
-def old_layout(tiny, tmp_path):
-    """Return a model as sentence-transformers 1 saved it: the transformer in a folder of its own."""
-    folder = shutil.copytree(tiny, tmp_path / "old")
-    inner = folder / "0_Transformer"
-    inner.mkdir()
-    for file in [*folder.glob("*.safetensors"), *folder.glob("tokenizer*"), *folder.glob("special*")]:
-        shutil.move(file, inner / file.name)
-    shutil.move(folder / "config.json", inner / "config.json")
-    (folder / "sentence_bert_config.json").unlink()
-    (inner / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 64}), encoding="utf-8")
-    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    modules[0] |= {"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}
-    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
-    return folder
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_the_old_layout_has_the_same_limit_and_the_same_vectors(old_layout, tiny):
-    assert ModelFolder.open(old_layout).limit == ModelFolder.open(tiny).limit == 64
-    texts = ["who lit the lamp", "Iron Jorun lit the lamp of the Oriel."]
-    one, two = (
-        FineTunedEmbedder(model, device="cpu", precision="fp32", engine="torch").encode(texts, role="document")
-        for model in (old_layout, tiny)
+def test_a_text_of_the_limit_is_embedded_whole_and_one_token_more_is_refused(family, family_model):
+    model = family_model(family)
+    *_, expected, dies = FAMILIES[family]
+    limit = ModelFolder.open(model).limit
+    assert limit == (expected or POSITIONS)
+    counter = TokenCounter(model)
+    longest, longer = text_of(limit, counter), text_of(limit + 1, counter)
+    np.testing.assert_allclose(
+        embedder(model).encode([longest, "the tide"], role="document"), whole(model, [longest, "the tide"]), atol=1e-5
     )
-    np.testing.assert_allclose(one, two, atol=1e-6)
+    with pytest.raises(TokenLimitError, match=f"limit of {limit} tokens"):
+        embedder(model).embed_documents([longer])
+    assert audit_tokens([longest, longer], model).over_limit == 1
+    if dies:  # the limit is not lower than it must be
+        with pytest.raises((IndexError, RuntimeError)):
+            whole(model, [longer])
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+@pytest.mark.parametrize("stated", [POSITIONS, 10_000])
+def test_a_stated_limit_beyond_the_positions_is_lowered_to_them(family, stated, tmp_path):
+    model = build_family(tmp_path / family, family, max_seq_length=stated)
+    (model / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": stated}), encoding="utf-8")
+    limit = ModelFolder.open(model).limit
+    assert limit == FAMILIES[family][3]
+    embedder(model).embed_documents([text_of(limit, TokenCounter(model))])
+
+
+def test_a_stated_limit_beyond_rotary_positions_is_the_makers_business(tmp_path):
+    model = build_family(tmp_path / "nomic", "nomic_bert", max_seq_length=2 * POSITIONS)
+    (model / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 2 * POSITIONS}), encoding="utf-8")
+    text = text_of(2 * POSITIONS, TokenCounter(model))
+    np.testing.assert_allclose(embedder(model).encode([text], role="document"), whole(model, [text]), atol=1e-5)
+
+
+def test_a_limit_asked_for_beyond_the_positions_is_refused(family_model):
+    with pytest.raises(SettingsError, match=f"max_seq_length is {POSITIONS}, .* positions for {POSITIONS - 2}"):
+        ModelFolder.open(family_model("roberta"), max_seq_length=POSITIONS)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "t5"])
+@pytest.mark.parametrize("settings", ["sentence_bert_config.json", "sentence_roberta_config.json"])
+def test_the_old_layout_is_read_as_the_new_one(family, settings, tmp_path):
+    stated = {"max_seq_length": 24, "do_lower_case": True}
+    model = old_layout(build_family(tmp_path / family, family))
+    (model / "0_Transformer" / "sentence_bert_config.json").unlink()
+    (model / "0_Transformer" / settings).write_text(json.dumps(stated), encoding="utf-8")
+    assert ModelFolder.open(model).limit == 24
+    counter = TokenCounter(model)
+    longest = text_of(24, counter)
+    assert audit_tokens([longest + " the"], model).over_limit == 1
+    assert {chunk.tokens <= 24 for chunk in TokenChunker(model).chunk("the tide. " * 60)} == {True}
+    upper = [longest.upper(), "THE tide"]
+    np.testing.assert_allclose(embedder(model).encode(upper, role="document"), whole(model, upper), atol=1e-5)
     with pytest.raises(TokenLimitError):
-        FineTunedEmbedder(old_layout, device="cpu").encode(["salt " * 400], role="document")
-
-
-def test_an_old_layout_without_a_tokenizer_is_refused(old_layout):
-    for file in (old_layout / "0_Transformer").glob("tokenizer*"):
-        file.unlink()
-    with pytest.raises(Exception, match="no tokenizer"):
-        ModelFolder.open(old_layout)
+        embedder(model).embed_documents([longest + " the"])
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
-def test_a_tokenizer_without_a_pad_token_embeds_as_alone(tiny, tmp_path, engine):
-    folder = shutil.copytree(tiny, tmp_path / "model")
-    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    config.pop("pad_token")
-    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
-    (folder / "special_tokens_map.json").unlink(missing_ok=True)
-    backend = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    (folder / "tokenizer.json").write_text(json.dumps({**backend, "padding": None}), encoding="utf-8")
-    embedder = FineTunedEmbedder(folder, device="cpu", precision="fp32", engine=engine)
-    texts = ["who lit the lamp", "Iron Jorun lit the lamp of the Oriel when the tide went out."]
-    together = embedder.encode(texts, role="document")
-    alone = np.concatenate([embedder.encode([text], role="document") for text in texts])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+def test_a_tokenizer_without_padding_pads_with_another_token(engine, tmp_path):
+    padded = build_family(tmp_path / "padded", "gpt2")
+    bare = build_family(tmp_path / "bare", "gpt2", pad_token=None)
+    texts = ["the tide", "salt heron wick ledger oar", "the"]
+    np.testing.assert_allclose(
+        embedder(bare, engine=engine).encode(texts, role="document"), whole(padded, texts), atol=1e-4
+    )
+
+
+def test_a_tokenizer_with_nothing_to_pad_with_is_refused_when_it_is_opened(tmp_path):
+    model = build_family(tmp_path / "bare", "gpt2", pad_token=None, unk_token=None, bos_token=None, eos_token=None)
+    with pytest.raises(ModelError, match=r"no padding token.*Set pad_token in tokenizer_config"):
+        embedder(model).embed_documents(["the tide"])
+
+
+def test_a_model_of_the_old_layout_is_trained(tmp_path):
+    from conftest import make_pairs
+
+    from dragon_finetune import FineTuner, TrainingConfig
+
+    model = old_layout(build_family(tmp_path / "base", "roberta"))
+    config = TrainingConfig(base_model=model, output_dir=tmp_path / "tuned", max_steps=2, device="cpu")
+    tuned = ModelFolder.open(FineTuner(config).train(make_pairs(20)).path)
+    assert tuned.limit == ModelFolder.open(model).limit == POSITIONS - 2

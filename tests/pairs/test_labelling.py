@@ -136,3 +136,23 @@ def test_where_the_filter_leaves_too_few_the_search_goes_deeper(few, embedder):
     mined, report = add_hard_negatives(pairs, Searcher(Corpus([*crowd, *few.passages]), embedder), per_pair=2)
     assert (len(mined[0].negatives), report.deepened) == (2, 1)
     assert report.refused["of the same page"] >= 40
+
+
+PEOPLE = "鍵守り 船頭 鐘つき 灯台守 塩商人 写字生 門番 渡し守 鍛冶屋 薬売り 漁師 旅芸人".split()
+THINGS = "台帳 古地図 銀の鈴 羅針盤 ランプ 錨 望遠鏡 砂時計 竪琴 手紙 櫂 外套".split()
+
+
+def japanese(place):
+    who, what = PEOPLE[place], THINGS[place]
+    return f"{who}は{what}を塔の階段の下に隠した。夜になると{PEOPLE[place - 1]}が{what}を探して海へ出た。"
+
+
+def test_passages_without_spaces_are_asked_for_too(tiny):
+    corpus = Corpus([Passage(str(place), japanese(place), str(place)) for place in range(12)])
+    search = Searcher(corpus, FineTunedEmbedder(tiny, on_overflow="truncate", device="cpu", engine="torch"))
+    with pytest.warns(UserWarning, match="tokens lost"):
+        made = synthesize(corpus, search=search).pairs
+    texts = {passage.id: passage.text for passage in corpus.passages}
+    assert {pair.metadata["source"] for pair in made} == {"hybrid"}
+    assert len({pair.metadata["query_chunk_id"] for pair in made}) > len(texts) / 2
+    assert any(pair.query in texts[pair.metadata["query_chunk_id"]] for pair in made)

@@ -1,0 +1,28 @@
+"""Which of a loaded model's modules reads a text: the first, or behind a router the one of the text's role."""
+
+from typing import TYPE_CHECKING, Any
+
+from dragon_finetune.model_folder import Role
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def is_routed(model: "SentenceTransformer") -> bool:
+    """Tell whether the model has a router, which sends queries and documents different ways."""
+    return any(hasattr(module, "sub_modules") for module in model)
+
+
+def input_module(model: "SentenceTransformer", role: Role | None) -> Any:
+    """Return the module that reads texts of a role. Its `tokenizer` is transformers', or tokenizers' own."""
+    first: Any = model[0]
+    if not hasattr(first, "sub_modules"):
+        return first
+    # The router's own rule; a public name for it there is not.
+    return first.sub_modules[first._resolve_route(task=role, modality="text")][0]
+
+
+def input_modules(model: "SentenceTransformer") -> list[Any]:
+    """Return all modules that read texts, each once."""
+    roles: tuple[Role | None, ...] = ("query", "document", None)
+    return list({id(module): module for module in (input_module(model, role) for role in roles)}.values())
