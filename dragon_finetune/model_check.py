@@ -46,11 +46,12 @@ def check_complete(path: Path) -> None:
 def is_whole(file: Path) -> bool:
     """Tell whether a safetensors file holds all that its header promises."""
     # safetensors: 8 bytes header length (little endian), the JSON header, then the tensors' bytes.
+    size = file.stat().st_size
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(length))
-    except (struct.error, ValueError):
+            header = json.loads(stream.read(min(length, size)))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError):  # what stands there is no header
         return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return bool(file.stat().st_size == 8 + length + max(ends, default=0))
+    return bool(size == 8 + length + max(ends, default=0))
