@@ -5,6 +5,7 @@ import glob
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -99,11 +100,15 @@ def write_text(path: Path | str, text: str | Iterable[str]) -> None:
     pieces = [text] if isinstance(text, str) else text
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if (stream := _stream_of(path)) is not None:
+            with os.fdopen(os.dup(stream), "w", encoding="utf-8", newline="\n") as out:
+                out.writelines(pieces)
+        elif path.exists() and not path.is_file() and not path.is_dir():
             with path.open("w", encoding="utf-8", newline="\n") as out:
                 out.writelines(pieces)
         else:
-            _replace(path.resolve() if path.is_symlink() else path, pieces)
+            with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as out:
+                out.writelines(pieces)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path!s:.200} can't be written ({_reason(error)}). What was there is as it was; mend that and run the "
@@ -111,21 +116,44 @@ def write_text(path: Path | str, text: str | Iterable[str]) -> None:
         ) from error
 
 
-def _replace(path: Path, pieces: Iterable[str]) -> None:
-    beginning = f".{path.name[:100]}."
+def _stream_of(path: Path) -> int | None:
+    """Return 1 or 2 where `path` is what stdout or stderr goes to: a file in its place would lose what follows."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        with suppress(OSError, ValueError):
+            if os.path.samestat(path.stat(), os.fstat(number)):
+                stream.flush()
+                return number
+    return None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield an empty file that takes the place of `path`, whole and on the disk, when the block ends well.
+
+    A link is written through; rights and owner of what is replaced stay. Raises OSError if it can't be written.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    beginning = f".{path.name[:50]}."  # of at most four bytes each
     _clean_up(path.parent, beginning)
     # A name that nobody can guess, and only if nothing lies there: not even a link.
     draft = path.parent / f"{beginning}{secrets.token_hex(8)}.tmp"
+    draft.touch(exist_ok=False)
     try:
-        with draft.open("x", encoding="utf-8", newline="\n") as out:
-            out.writelines(pieces)
-            out.flush()
+        yield draft
+        with draft.open("rb+") as out:
             os.fsync(out.fileno())
         if path.exists():
-            shutil.copymode(path, draft)
+            _take_after(path, draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _take_after(path: Path, draft: Path) -> None:
+    shutil.copymode(path, draft)
+    if hasattr(os, "chown"):
+        with suppress(PermissionError):  # only root may give a file away
+            os.chown(draft, path.stat().st_uid, path.stat().st_gid)
 
 
 def _clean_up(folder: Path, beginning: str) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dragon_finetune.errors import BusyError
+from dragon_finetune.errors import BusyError, DataError
 from dragon_finetune.files import absolute
+
+_QUIET_SECONDS = 1.0  # a wait that nobody need be told of
 
 
 @contextlib.contextmanager
@@ -25,12 +27,13 @@ def held(path: Path | str, *, wait: bool) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds it and `wait` is off; names that process.
+        DataError: the lock can't be written; names the path.
     """
     path = absolute(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=_QUIET_SECONDS if wait else 0)
     except Timeout:
         holder = _holder(lock)
         if not wait:
@@ -40,6 +43,8 @@ def held(path: Path | str, *, wait: bool) -> Iterator[None]:
             ) from None
         print(f"waiting for another process ({holder}) that writes {path}", file=sys.stderr, flush=True)
         lock.acquire()
+    except OSError as error:
+        raise DataError(f"{path} can't be written ({error.strerror or error}). Choose another place.") from error
     try:
         _sign(lock)
         yield

@@ -1,6 +1,7 @@
 """Whether a model folder is complete: no file missing, no weights cut short."""
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -62,15 +63,16 @@ def tensor_names(file: Path) -> list[str]:
 def _header(stream: Any) -> tuple[int, dict[str, Any]]:
     # safetensors: 8 bytes header length (little endian), the JSON header, then the tensors' bytes.
     (length,) = struct.unpack("<Q", stream.read(8))
-    return length, json.loads(stream.read(length))
+    return length, json.loads(stream.read(min(length, os.fstat(stream.fileno()).st_size)))
 
 
 def is_whole(file: Path) -> bool:
     """Tell whether a safetensors file holds all that its header promises."""
+    size = file.stat().st_size
     try:
         with file.open("rb") as stream:
             length, header = _header(stream)
-    except (struct.error, ValueError):
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError):  # what stands there is no header
         return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return bool(file.stat().st_size == 8 + length + max(ends, default=0))
+    return bool(size == 8 + length + max(ends, default=0))

@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,3 +158,84 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, value):
 def test_what_json_cannot_hold_is_written_as_null(tmp_path, number):
     write_json(tmp_path / "file.json", {"a": [number]})
     assert read_json(tmp_path / "file.json") == {"a": [None]}
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["/dev/stdout", "log.txt", "link.txt"])
+def test_a_file_that_stdout_goes_to_keeps_what_stands_in_it_and_what_follows(tmp_path, name):
+    log = tmp_path / "log.txt"
+    log.write_text("before\n", encoding="utf-8")
+    (tmp_path / "link.txt").symlink_to(log)
+    code = f"print('first'); from dragon_finetune.files import write_text; write_text({name!r}, 'x\\n'); print('last')"
+    with log.open("ab") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, cwd=tmp_path, check=True)
+    assert log.read_text(encoding="utf-8") == "before\nfirst\nx\nlast\n"
+
+
+def test_a_name_of_many_bytes_is_written(tmp_path):
+    name = "𝄞" * 60
+    write_text(tmp_path / name, "x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def guessable(name):
+    """Return the names that drafts of a file had, or might have."""
+    stem = name.rpartition(".")[0]
+    return [f"{name}.tmp", f"{stem}.tmp", f".{name}.tmp", f".{name}.{os.getpid()}.tmp", f"{stem}.{os.getpid()}.tmp"]
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["000000.parquet", "best.safetensors", "out.jsonl"])
+def test_no_writer_opens_what_lies_under_a_name_that_can_be_guessed(tmp_path, name, tiny):
+    victim, folder = tmp_path / "victim", tmp_path / "out"
+    victim.write_text("mine", encoding="utf-8")
+    write = {"000000.parquet": embed_one, "best.safetensors": look_once, "out.jsonl": write_rows}[name]
+    at = write(folder, tiny, lambda at: [lay(at / each, victim) for each in guessable(name)])
+    assert victim.read_text(encoding="utf-8") == "mine"
+    assert (at / name).stat().st_size
+
+
+def lay(link, victim):
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(victim)
+
+
+def embed_one(folder, tiny, lay_in):
+    from dragon_finetune import FineTunedEmbedder
+    from dragon_finetune.index.shards import VectorStore
+
+    embedder = FineTunedEmbedder(tiny, device="cpu", precision="fp32", engine="torch")
+    lay_in(folder / embedder.fingerprint)
+    VectorStore(folder, embedder).add([b"k" * 16], embedder.encode(["one"], role="document"))
+    return folder / embedder.fingerprint
+
+
+def look_once(folder, tiny, lay_in):
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerControl, TrainerState
+
+    from dragon_finetune.training.judgement import Judgement
+    from dragon_finetune.training.watch import ValidationCallback
+
+    lay_in(folder)
+    judgement = Judgement(np.array([0.5]), 0.1)
+    watch = ValidationCallback(lambda _: judgement, judgement, folder, steps=1, patience=None)
+    state = TrainerState(global_step=1, max_steps=1)
+    watch.on_step_end(None, state, TrainerControl(), model=SentenceTransformer(str(tiny), device="cpu"))
+    return folder
+
+
+def write_rows(folder, tiny, lay_in):
+    lay_in(folder)
+    write_text(folder / "out.jsonl", "{}\n")
+    return folder
+
+
+@POSIX
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can give a file away")
+def test_the_owner_of_a_replaced_file_stays(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x", encoding="utf-8")
+    os.chown(file, 12345, 12345)
+    write_text(file, "y")
+    assert (file.stat().st_uid, file.stat().st_gid) == (12345, 12345)

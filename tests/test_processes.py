@@ -121,10 +121,12 @@ def test_two_that_train_into_one_folder_the_second_is_refused_by_name(tiny, tmp_
     write_jsonl("pairs.jsonl", make_pairs(200))
     command = [COMMAND, "train", "pairs.jsonl", "--base-model", tiny, "--output", "out", "--epochs", "3", "--json"]
     first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "out.work").exists():
+    while not (tmp_path / "out.work" / "run.json").exists():
         assert first.poll() is None
-        time.sleep(0.1)
+        time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)  # else it might end before the second has started
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert f"another process (process {first.pid} on" in second.stderr
     assert json.loads(first.communicate()[0])["path"] == str(tmp_path / "out")

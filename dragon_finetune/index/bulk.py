@@ -42,16 +42,15 @@ def embed_files(
         DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
-    with held(out, wait=True):
-        return _embed_files(files, out, embedder, unique_ids)
-
-
-def _embed_files(
-    files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, unique_ids: bool
-) -> BulkResult:
     total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
     if not total:
         raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+    # In the folder, for nothing beside it need be ours to write (a volume).
+    with held(Path(out) / "shards", wait=True):
+        return _embed(files, out, embedder, total)
+
+
+def _embed(files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, total: int) -> BulkResult:
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0

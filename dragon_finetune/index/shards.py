@@ -1,6 +1,5 @@
 """Vectors on disk: Parquet shards of one encoder, keyed by the hash of the text."""
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
-from dragon_finetune.files import absolute
+from dragon_finetune.files import absolute, replacing
 
 _PRECISION = "precision"
 
@@ -68,14 +67,10 @@ class VectorStore:
         width = vectors.shape[1]
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), width)
         table = pa.table({"key": pa.array(keys, pa.binary(16)), "vector": column}, metadata={_PRECISION: precision})
-        draft = shard.with_suffix(".tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as out:
-                pq.write_table(table, out, compression="none")
-                out.flush()
-                os.fsync(out.fileno())
-            draft.replace(shard)
+            with replacing(shard) as draft:
+                pq.write_table(table, draft, compression="none")
         except OSError as error:
             raise DataError(
                 f"{shard} can't be written ({error.strerror or error}). What was embedded before is kept; free the "

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import optuna
+from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.search.space import PARAMETERS
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True)

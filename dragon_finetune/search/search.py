@@ -3,16 +3,12 @@
 import contextlib
 import hashlib
 import json
-import os
-import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import optuna
-import psutil
 import yaml
 from tqdm import tqdm
 
@@ -21,14 +17,17 @@ from dragon_finetune.files import absolute, read_json, write_text
 from dragon_finetune.processes import python_of_ours, start
 from dragon_finetune.search.budget import Budget
 from dragon_finetune.search.plan import SearchPlan
+from dragon_finetune.search.queue import BEST_OF, Queue
 from dragon_finetune.search.result import SearchResult, Trial, importance_of
 from dragon_finetune.search.space import PARAMETERS, STRATEGIES, Space, Strategy, points_of
 from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.output import wait_for_others
+
+if TYPE_CHECKING:
+    import optuna
 
 _POLL = 1.0  # seconds between two looks at a trial's curve
-_LOG = "study.log"
-_BEST_OF = 3
-"""Of so many trials one goes on past a third of its steps (asynchronous successive halving: Li et al., 1810.05934)."""
+_SECONDS_TO_SAVE = 10.0  # that a trial has to save a checkpoint when the search is interrupted
 
 
 class Search:
@@ -84,20 +83,21 @@ class Search:
         Raises:
             DragonFinetuneError: no trial finished; the reasons stand in the message.
         """
-        study = self._study()
-        self._take_over_the_dead(study)
+        identity = {"strategy": self.strategy, "space": vars(self.space), "settings": self._shared}
+        queue = Queue(self.folder, identity)
+        study = queue.study
         if self.strategy == "factors":
             best: dict[str, float] = {}
             for factor in PARAMETERS:
-                self._enqueue(study, points_of(self.space, "factors", self.seed, best))
-                self._work_off(study)
+                queue.add(points_of(self.space, "factors", self.seed, best))
+                self._work_off(queue)
                 winner = self._winner(study)
                 if winner is None:
                     break
                 best[factor] = winner.params[factor]
         else:
-            self._enqueue(study, points_of(self.space, self.strategy, self.seed))
-            self._work_off(study)
+            queue.add(points_of(self.space, self.strategy, self.seed))
+            self._work_off(queue)
         return self._result(study)
 
     def _config(self, point: Mapping[str, float]) -> TrainingConfig:
@@ -105,53 +105,14 @@ class Search:
         extra = {"patience": None} if self.strategy != "adaptive" else {}
         return TrainingConfig(**{"overwrite": False, **extra, **self._shared, **point, "output_dir": folder})
 
-    def _study(self) -> "optuna.Study":
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        log = str(self.folder / _LOG)
-        # The lock by opening works on Windows and on network drives too.
-        storage = JournalStorage(JournalFileBackend(log, lock_obj=JournalFileOpenLock(log)))
-        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_BEST_OF)
-        study = optuna.create_study(
-            storage=storage, study_name="search", direction="maximize", load_if_exists=True, pruner=pruner
-        )
-        identity = {"strategy": self.strategy, "space": vars(self.space), "settings": self._shared}
-        mark = json.dumps(identity, sort_keys=True, default=str)
-        known = study.user_attrs.get("identity")
-        if known is None:
-            study.set_user_attr("identity", mark)
-        elif known != mark:
-            raise SettingsError(f"{self.folder} holds another search ({known}). Choose another --output.")
-        return study
-
-    def _enqueue(self, study: "optuna.Study", points: Sequence[dict[str, float]]) -> None:
-        for point in points:
-            study.enqueue_trial(point, skip_if_exists=True)
-
-    def _take_over_the_dead(self, study: "optuna.Study") -> None:
-        """Put trials back into the queue whose process on this machine is gone; their runs go on from checkpoints."""
-        import optuna
-
-        for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            owner = trial.user_attrs.get("owner") or [socket.gethostname(), -1]
-            if owner[0] == socket.gethostname() and not psutil.pid_exists(int(owner[1])):
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
-                study.enqueue_trial(dict(trial.params) or dict(trial.system_attrs.get("fixed_params", {})))
-
-    def _work_off(self, study: "optuna.Study") -> None:
-        import optuna
-
-        waiting = optuna.trial.TrialState.WAITING
+    def _work_off(self, queue: Queue) -> None:
         with tqdm(desc="trials", unit="trial", disable=None) as bar:
-            while study.get_trials(deepcopy=False, states=(waiting,)) and not self._spent(study):
-                trial = study.ask()
-                point = {name: trial.suggest_categorical(name, getattr(self.space, name)) for name in PARAMETERS}
-                trial.set_user_attr("owner", [socket.gethostname(), os.getpid()])
-                self._try(study, trial, point)
+            while True:
+                with queue.taken(lambda: self._spent(queue.study)) as trial:
+                    if trial is None:
+                        return
+                    point = {name: trial.suggest_categorical(name, getattr(self.space, name)) for name in PARAMETERS}
+                    self._try(queue.study, trial, point)
                 bar.update()
 
     def _spent(self, study: "optuna.Study") -> bool:
@@ -160,7 +121,8 @@ class Search:
         ended = study.get_trials(
             deepcopy=False, states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
         )
-        if self.budget.runs is not None and len(ended) >= self.budget.runs:
+        running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+        if self.budget.runs is not None and len(ended) + len(running) >= self.budget.runs:
             return True
         seconds = [float(trial.user_attrs.get("seconds", 0)) for trial in ended]
         # The next one is taken to last as long as the longest so far.
@@ -177,6 +139,7 @@ class Search:
         write_text(file, yaml.safe_dump(settings))
         command = ["train", str(self._pairs), "--json", "--base-model", config.base_model]
         command += ["--output", str(config.output_dir), "--config", str(file)]
+        wait_for_others(config.output_dir)  # a run that a killed search left may take its time to end
         started = time.monotonic()
         log = config.output_dir.with_name(config.output_dir.name + ".log")
         with log.open("w", encoding="utf-8") as errors:
@@ -184,8 +147,7 @@ class Search:
             try:
                 curve, stopped = self._watch(trial, process, config.output_dir)
             except BaseException:
-                process.kill()
-                process.wait()
+                _end(process)
                 raise
         trial.set_user_attr("seconds", time.monotonic() - started)
         trial.set_user_attr("curve", {str(step): score for step, score in curve.items()})
@@ -231,7 +193,7 @@ class Search:
         """Return the step at which a trial is judged: a third of all, but not while rates are still rising."""
         looks = max(self.space.epochs) * self._looks_per_epoch
         rising = max(value if value >= 1 else value * looks * look for value in self.space.warmup)
-        return max(looks * look / _BEST_OF, rising)
+        return max(looks * look / BEST_OF, rising)
 
     def _winner(self, study: "optuna.Study") -> Any:
         import optuna
@@ -273,6 +235,16 @@ class Search:
             folder=self._config(trial.params).output_dir,
             trouble=trial.user_attrs.get("trouble", ""),
         )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a trial to save and end, and end it if it does not."""
+    process.terminate()
+    try:
+        process.wait(_SECONDS_TO_SAVE)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _score(result: Mapping[str, Any]) -> float:

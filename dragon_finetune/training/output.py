@@ -26,7 +26,7 @@ class OutputFolder:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path
-        self.work = path.with_name(path.name + ".work")
+        self.work = _work_of(path)
         self.checkpoints = self.work / "checkpoints"
         self._identity = identity
 
@@ -111,3 +111,13 @@ class OutputFolder:
             self.path.rename(self.path.with_name(f"{self.path.name}.old-{number}"))
         draft.rename(self.path)
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def wait_for_others(path: Path) -> None:
+    """Wait until no process trains into the output folder `path`."""
+    with held(_work_of(path) / "run", wait=True):
+        pass
+
+
+def _work_of(path: Path) -> Path:
+    return path.with_name(path.name + ".work")

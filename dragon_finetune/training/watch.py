@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dragon_finetune.files import read_json, write_json
+from dragon_finetune.files import read_json, replacing, write_json
 from dragon_finetune.training.blend import Weights, snapshot
 from dragon_finetune.training.judgement import Judge, Judgement
 
@@ -72,9 +72,8 @@ class ValidationCallback(TrainerCallback):
         if state.is_world_process_zero:
             write_json(self._curve_file, self.curve)
         if self.best_step == state.global_step and state.is_world_process_zero:
-            draft = self._work / "best.tmp"
-            save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)
-            draft.replace(self._work / "best.safetensors")
+            with replacing(self._work / "best.safetensors") as draft:
+                save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)
         if judgement.spread > max(_COLLAPSED, self._base.spread + 0.1):
             self.trouble = (
                 f"collapse at step {state.global_step}: passages have a mean cosine of {judgement.spread:.3f} to each "

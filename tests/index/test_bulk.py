@@ -247,3 +247,18 @@ def test_two_files_of_one_name_lose_no_record(cli, tiny, tmp_path):
     assert "12 records in books" in done.stdout, done.stderr
     collection = open_client(tmp_path / "store").get_collection("books", embedding_function=None)
     assert collection.count() == 12
+
+
+@pytest.mark.parametrize("rows", [[], [{"text": ""}]])
+def test_bad_input_leaves_nothing_behind(tmp_path, embedder, write_jsonl, rows):
+    file = write_jsonl("a.jsonl", rows)
+    with pytest.raises(DataError):
+        embed_files([file], tmp_path / "out", embedder)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_all_that_is_written_lies_in_the_folder_that_was_named(tmp_path, embedder):
+    """What is beside it may be another's: a volume's root can't be written to."""
+    (tmp_path / "volumes" / "out").mkdir(parents=True)
+    embed_files([write_chunks(tmp_path / "a.jsonl", 5)], tmp_path / "volumes" / "out", embedder)
+    assert [path.name for path in (tmp_path / "volumes").iterdir()] == ["out"]

@@ -38,24 +38,46 @@ def work(stopped, tmp_path):
 
 
 FILES = ["trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"]
+FILES += ["modules.json", "config.json", "tokenizer.json", "1_Pooling/config.json"]
+# What a power cut leaves of a file: nothing, a part, its length without its bytes, or bytes of something else.
+LEFT = {
+    "nothing": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "all but the end": lambda content: content[: int(0.99 * len(content))],
+    "zeros": lambda content: b"\0" * len(content),
+    "zeros at the end": lambda content: content[: len(content) // 2] + b"\0" * (len(content) - len(content) // 2),
+    "zeros within": lambda content: content[:200] + b"\0" * (len(content) - 400) + content[-200:],
+    "noise": lambda content: b"\xff" * len(content),
+}
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
-def test_a_checkpoint_cut_short_is_stepped_back_from(work, file, left):
+@pytest.mark.parametrize("left", LEFT)
+def test_a_checkpoint_that_lost_bytes_is_stepped_back_from(work, file, left):
     newest, before = (work / "checkpoints" / f"checkpoint-{step}" for step in (10, 5))
     assert last_whole(work / "checkpoints") == newest
     content = (newest / file).read_bytes()
-    (newest / file).write_bytes(content[: int(left * len(content))])
-    with pytest.warns(UserWarning, match=rf"checkpoint-10 is not whole.*{file}"):
+    if file == "model.safetensors" and left in ("zeros at the end", "zeros within"):
+        pytest.skip("a tensor may be zeros: nothing in the format tells")
+    if len(content) < 500 and left == "zeros within":
+        pytest.skip("too short")
+    (newest / file).write_bytes(LEFT[left](content))
+    with pytest.warns(UserWarning, match=rf"checkpoint-10 is not whole.*{file}.*step 5"):
         assert last_whole(work / "checkpoints") == before
 
 
 def test_a_checkpoint_without_a_file_is_stepped_back_from(work):
     for step in (5, 10):
         (work / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt").unlink()
-    with pytest.warns(UserWarning, match="not whole"):
+    with pytest.warns(UserWarning, match="from the beginning"):
         assert last_whole(work / "checkpoints") is None
+
+
+@pytest.mark.parametrize("file", ["modules.json", "model.safetensors", "1_Pooling/config.json", "rng_state.pth"])
+def test_what_a_checkpoint_needs_is_what_the_others_have(work, file):
+    (work / "checkpoints" / "checkpoint-10" / file).unlink()
+    with pytest.warns(UserWarning, match="not whole"):
+        assert last_whole(work / "checkpoints").name == "checkpoint-5"
 
 
 @pytest.mark.slow
