@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dragon_finetune.evaluation.leak_matching import KINDS, matches
+from dragon_finetune.evaluation.leak_matching import HASHED, KINDS, hashed, matches
 from dragon_finetune.overlap import plain
 from dragon_finetune.pair import Pair
 
@@ -38,11 +38,13 @@ class LeakReport:
     Attributes:
         leaks: by question id.
         queries: how many training queries were compared.
+        hashed: of how many of them only a hash is known, so that no rewording of them is found.
         positives: question id -> ids or beginnings of the retrieved chunks that a leaking query had as its positive.
     """
 
     leaks: dict[Any, Leak]
     queries: int
+    hashed: int = 0
     positives: dict[Any, list[str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -52,12 +54,12 @@ class LeakReport:
         """Return the report as JSON-safe values."""
         leaks = [vars(leak) for leak in self.leaks.values()]
         positives = [{"question_id": identity, "chunks": chunks} for identity, chunks in self.positives.items()]
-        return {"queries": self.queries, "leaks": leaks, "trained_positives": positives}
+        return {"queries": self.queries, "hashed": self.hashed, "leaks": leaks, "trained_positives": positives}
 
     def __str__(self) -> str:
         if not self.leaks:
-            return f"no leaks: none of {self.queries} training queries is a test question or near to one"
-        lines = [f"{len(self.leaks)} questions were trained on ({self.queries} training queries):"]
+            return f"no leaks: none of {self.queries} training queries is a test question or near to one{self._but()}"
+        lines = [f"{len(self.leaks)} questions were trained on ({self.queries} training queries{self._but()}):"]
         lines += [
             f"  {leak.question_id}: {leak.question!r} is {leak.kind} as {leak.query!r} ({leak.score:.2f})"
             if leak.kind != KINDS[0]
@@ -67,6 +69,9 @@ class LeakReport:
         if self.positives:
             lines.append(f"  for {len(self.positives)} of them a retrieved chunk was the positive of a leaking query")
         return "\n".join(lines)
+
+    def _but(self) -> str:
+        return f"; of {self.hashed} only hashes are kept, so a rewording of those is not found" if self.hashed else ""
 
 
 def find_leaks(
@@ -93,7 +98,9 @@ def find_leaks(
         )
         for place, (kind, negative, query) in sorted(found.items())
     }
-    return LeakReport(leaks, len({pair.query for pair in pairs}), _trained_positives(questions, pairs, leaks))
+    queries = {pair.query for pair in pairs}
+    unknown = sum(query.startswith(HASHED) for query in queries)
+    return LeakReport(leaks, len(queries), unknown, _trained_positives(questions, pairs, leaks))
 
 
 def leaking_queries(
@@ -108,16 +115,18 @@ def _trained_positives(
 ) -> dict[Any, list[str]]:
     positives: dict[str, set[str]] = {}
     for pair in pairs:
-        positives.setdefault(pair.query, set()).add(plain(pair.positive))
+        text = pair.positive if pair.positive.startswith(HASHED) else plain(pair.positive)
+        positives.setdefault(pair.query, set()).add(text)
     found = {}
     for question in questions:
         leak = leaks.get(question["question_id"])
         if leak is None:
             continue
+        trained_on = positives.get(leak.query, set()) | positives.get(hashed(leak.query), set())
         chunks = [
             str(chunk.get("chunk_id") or f"{chunk['text'][:60]}...")
             for chunk in question.get("retrieved_chunks", ())
-            if plain(str(chunk["text"])) in positives[leak.query]
+            if {plain(str(chunk["text"])), hashed(str(chunk["text"]))} & trained_on
         ]
         if chunks:
             found[question["question_id"]] = chunks

@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.evaluation.leak_matching import origin
+from dragon_finetune.evaluation.leak_matching import hashed, origin
 from dragon_finetune.files import read_jsonl, write_jsonl
 from dragon_finetune.model_place import TRAINING_QUERIES
 from dragon_finetune.pair import Pair
 
 
-def write_training_queries(folder: Path, pairs: Sequence[Pair]) -> None:
-    """Write what `read_training_queries` reads into a model folder."""
+def write_training_queries(folder: Path, pairs: Sequence[Pair], texts: Literal["full", "hashed"] = "full") -> None:
+    """Write what `read_training_queries` reads into a model folder: queries and passages, or only their hashes."""
+    kept = hashed if texts == "hashed" else str
     write_jsonl(
         folder / TRAINING_QUERIES,
-        ({"query": pair.query, "positive_text": pair.positive, "original_question_id": origin(pair)} for pair in pairs),
+        (
+            {"query": kept(pair.query), "positive_text": kept(pair.positive), "original_question_id": origin(pair)}
+            for pair in pairs
+        ),
     )
 
 

@@ -59,6 +59,8 @@ class TrainingConfig(BaseModel):
         max_steps: stop after so many steps; default: after `epochs`.
         overwrite: replace an occupied output_dir, moving it aside first.
         device: "cpu" trains there whatever else is at hand.
+        training_texts: "full" keeps the queries and passages trained on in the folder, so that leaks are found months
+            later, rewordings too; "hashed" keeps only their hashes, for a folder that is given to others.
         report_to: the Trainer's integrations ("tensorboard", "mlflow", "wandb").
 
     Raises:
@@ -103,6 +105,7 @@ class TrainingConfig(BaseModel):
     revision: str | None = None
     overwrite: bool = False
     device: str | None = None
+    training_texts: Literal["full", "hashed"] = "full"
     report_to: str = "none"
 
     @field_validator("output_dir", "general_pairs")

@@ -33,9 +33,10 @@ from dragon_finetune.training.judgement import Judgement
 from dragon_finetune.training.keeping import Watched, forgetting, keep
 from dragon_finetune.training.mixing import mix_in, weigh
 from dragon_finetune.training.output import OutputFolder
-from dragon_finetune.training.plan import TrainingPlan, measure
+from dragon_finetune.training.plan import TrainingPlan, measure, planned_steps
 from dragon_finetune.training.precision import pick_precision
 from dragon_finetune.training.result import TrainingResult
+from dragon_finetune.training.room import require_room
 from dragon_finetune.training.rows import examples
 from dragon_finetune.training.saving import is_first_process, model_card, save_model
 from dragon_finetune.training.splitting import split_pairs
@@ -158,13 +159,14 @@ class FineTuner:
         watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
         if self.config.lora_rank:
             add_adapters(model, self.config.lora_rank)
+        require_room(model, self.config, planned_steps(self.config, training), output.work)
         fit(model, self.config, folder.prompts, training, output.checkpoints, watchers, checkpoint)
         assert stats.stats is not None
         if not is_first_process():
             return self._wait_for(output)
         outcome = keep(model, base, self.config, Watched(validate, first, looks, guard))
         outcome["forgetting"] = forgetting(model, base, folder, self.config)
-        outcome |= {**vars(stats.stats), "dropped": dropped}
+        outcome |= {**vars(stats.stats), "dropped": dropped, "training_texts": self.config.training_texts}
         outcome["pairs"] = {"training": len(training), "validation": len(validation)}
         return self._publish(output, model, folder, outcome, [*training, *validation])
 
@@ -181,7 +183,7 @@ class FineTuner:
         save_model(model, draft, folder)
         result = {**outcome, "fingerprint": fingerprint(ModelFolder.open(draft))}
         write_text(draft / "README.md", model_card(self.config, result))
-        write_training_queries(draft, pairs)
+        write_training_queries(draft, pairs, self.config.training_texts)
         output.publish(
             {
                 "base_model": self.config.base_model,

@@ -21,6 +21,7 @@ from dragon_finetune.training.datasets import to_datasets
 from dragon_finetune.training.distillation import DistillationLoss
 from dragon_finetune.training.losses import make_loss, matryoshka_dims
 from dragon_finetune.training.precision import pick_precision, slice_tokens
+from dragon_finetune.training.room import saving_into
 from dragon_finetune.training.rows import QUERIES, Row, rows_of
 from dragon_finetune.training.sorting import sorted_slices
 from dragon_finetune.training.stopping import StopCallback, stoppable
@@ -41,6 +42,7 @@ def fit(
 
     Raises:
         SettingsError: Matryoshka dimensions beyond the model's.
+        ModelError: a checkpoint can't be written.
         StoppedError: it was told to stop, and has saved a checkpoint; says how to go on.
     """
     if config.dropout is not None:
@@ -60,7 +62,8 @@ def fit(
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
     if checkpoint:
         print(f"going on from step {checkpoint.name.rpartition('-')[2]}", file=sys.stderr, flush=True)
-    with stoppable(stop), library_bars_quiet(), sorted_slices(model, slice_tokens(config, model.device)):
+    quiet = library_bars_quiet()
+    with stoppable(stop), quiet, saving_into(checkpoints), sorted_slices(model, slice_tokens(config, model.device)):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 

@@ -16,6 +16,7 @@ from dragon_finetune.pair import Pair
 from dragon_finetune.tokens.audit_report import TokenAudit
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.room import bytes_needed
 from dragon_finetune.training.rows import examples
 
 _STEPS = 3
@@ -31,6 +32,7 @@ class TrainingPlan:
         dropped: what was left out, by reason.
         steps: optimizer steps of the whole run.
         seconds_per_step: median of three measured steps; `seconds` is that for all, without validation.
+        disk_gib: the most that checkpoints and model take on the disk at once.
         peak_gib: memory: the most that the device held, or what this process holds after the steps on a CPU.
     """
 
@@ -40,6 +42,7 @@ class TrainingPlan:
     steps: int
     seconds_per_step: float
     peak_gib: float
+    disk_gib: float
 
     @property
     def seconds(self) -> float:
@@ -51,7 +54,8 @@ class TrainingPlan:
         return (
             f"{self.audit}\n{self.pairs['training']} pairs to train on, {self.pairs['validation']} held back; "
             f"left out: {left_out}\n{self.steps} steps of {self.seconds_per_step:.2f} s: about "
-            f"{self.seconds / 60:.1f} minutes without validation; memory {self.peak_gib:.1f} GiB. Nothing was trained."
+            f"{self.seconds / 60:.1f} minutes without validation; memory {self.peak_gib:.1f} GiB, disk "
+            f"{self.disk_gib:.2f} GiB. Nothing was trained."
         )
 
 
@@ -69,8 +73,8 @@ def measure(
     few = config.model_copy(update={"max_steps": _STEPS, "report_to": "none", "save_steps": 10**9})
     with tempfile.TemporaryDirectory() as folder:
         fit(model, few, prompts, training, Path(folder), [clock], None)
-    per_step = config.batch_size * config.gradient_accumulation_steps
-    steps = config.max_steps or max(1, round(config.epochs * -(-examples(training) // per_step)))
+    steps = planned_steps(config, training)
+    disk = bytes_needed(model, config, steps)
     return TrainingPlan(
         audit=str(audit),
         pairs={"training": len(training), "validation": len(validation)},
@@ -78,7 +82,14 @@ def measure(
         steps=steps,
         seconds_per_step=sorted(clock.seconds)[len(clock.seconds) // 2],
         peak_gib=_peak_gib(model.device),
+        disk_gib=disk / 2**30,
     )
+
+
+def planned_steps(config: TrainingConfig, training: Sequence[Pair]) -> int:
+    """Return the optimizer steps of a whole run in one process."""
+    per_step = config.batch_size * config.gradient_accumulation_steps
+    return config.max_steps or max(1, round(config.epochs * -(-examples(training) // per_step)))
 
 
 class _Clock(TrainerCallback):

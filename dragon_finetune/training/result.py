@@ -27,6 +27,7 @@ class TrainingResult(BaseModel):
         unproven: why nothing shows that the kept weights are better than the base; None where held-back pairs judged.
         dropped: pairs and negatives left out before training, by reason.
         pairs: numbers of "training", "validation" and "general" pairs.
+        training_texts: whether the folder holds the "full" texts that it was trained on or their hashes ("hashed").
         fingerprint: hash of everything that changes a vector of the folder.
     """
 
@@ -48,6 +49,7 @@ class TrainingResult(BaseModel):
     unproven: str | None = None
     dropped: dict[str, int] = {}
     pairs: dict[str, int]
+    training_texts: str = "full"
     fingerprint: str
     log_history: list[dict[str, Any]] = Field(repr=False)
 
@@ -75,4 +77,9 @@ class TrainingResult(BaseModel):
             f"loss {loss} after {self.steps} steps, {self.pairs['training']} pairs, {self.seconds:.1f} s, "
             f"{self.examples_per_second:.1f} pairs/s"
         ]
+        if self.training_texts == "full":
+            lines += [
+                "the folder holds its training texts (training_queries.jsonl), so that leaks are found later; before "
+                "you give it to others, delete that file, or train with `training_texts: hashed`"
+            ]
         return "\n".join(lines)

@@ -28,6 +28,7 @@ def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> N
 def model_card(config: TrainingConfig, result: dict[str, Any]) -> str:
     """Return the README of a trained folder."""
     scores = "".join(f"- validation nDCG@10, {name}: {score:.4f}\n" for name, score in result["validation"].items())
+    holds = "the texts" if config.training_texts == "full" else "hashes of the texts"
     return (
         "---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\n---\n"
         f"# {config.output_dir.name}\n\n"
@@ -35,4 +36,5 @@ def model_card(config: TrainingConfig, result: dict[str, Any]) -> str:
         f"{result['pairs']['validation']} were held back.\n\n- weights kept: {result['kept']}\n{scores}"
         f"- epochs {config.epochs}, learning rate {config.learning_rate}, batch {config.batch_size} x "
         f"{config.gradient_accumulation_steps}, seed {config.seed}\n"
+        f"- training_queries.jsonl holds {holds} that it was trained on\n"
     )

@@ -61,3 +61,20 @@ def test_a_model_folder_tells_months_later_what_it_was_trained_on(tmp_path):
     write_training_queries(tmp_path, list(PLANTED.values()))
     report = find_leaks(QUESTIONS, read_training_queries(tmp_path))
     assert set(report.leaks) == {1, 2, 3, 4}
+
+
+def test_hashes_of_training_texts_give_away_the_same_questions_and_no_text(tmp_path):
+    write_training_queries(
+        tmp_path, [*PLANTED.values(), Pair("WHO lit the lamp of the Thaul", "Iron Jorun.")], "hashed"
+    )
+    kept = (tmp_path / "training_queries.jsonl").read_text(encoding="utf-8")
+    assert not any(word in kept for word in ("Thaul", "Jorun", "shiny"))
+    asked = [{**QUESTIONS[0], "retrieved_chunks": [{"text": "Iron Jorun", "chunk_id": "c7"}]}, *QUESTIONS[1:]]
+    report = find_leaks(asked, read_training_queries(tmp_path))
+    assert {identity: leak.kind for identity, leak in report.leaks.items()} == {
+        1: "the same but for case and punctuation",
+        2: "the same but for case and punctuation",
+        4: "made from it",
+    }
+    assert report.positives == {1: ["c7"]}
+    assert "of 5 only hashes are kept" in str(report)
