@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict
@@ -52,7 +53,7 @@ def fit(
     rows, pairs = rows_of(training)
     datasets = to_datasets(pairs, rows)
     stop = StopCallback()
-    trainer = SentenceTransformerTrainer(
+    trainer = _WholeTrainer(
         model=model,
         args=_arguments(model, config, prompts, checkpoints, training),
         train_dataset=datasets,
@@ -65,6 +66,15 @@ def fit(
     quiet = library_bars_quiet()
     with stoppable(stop), quiet, saving_into(checkpoints), sorted_slices(model, slice_tokens(config, model.device)):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+class _WholeTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
+    def _run_epoch(self, **given: Any) -> None:
+        # A run that ends within an epoch and is gone on with after its last step would be given one step more.
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(**given)
+        else:
+            self.control.should_training_stop = True
 
 
 def _losses(

@@ -161,7 +161,8 @@ def test_command_loads_a_collection_that_knows_its_encoder(tmp_path, cli, tiny, 
     assert isinstance(collection, chromadb.Collection)
     found = collection.query(query_texts=["3. Ein Schiff"], n_results=1)
     assert found["distances"][0][0] < 1
-    assert collection.get("c7")["metadatas"] == [{"chunk_id": "c7", "tags": '["a", 7]', "order": 7}]
+    noted = {"chunk_file": str(file)}
+    assert collection.get("c7")["metadatas"] == [{"chunk_id": "c7", "tags": '["a", 7]', "order": 7} | noted]
     assert collection.configuration_json["hnsw"]["space"] == "cosine"
     with pytest.raises(StaleIndexError, match="another encoder"):
         open_collection(open_client(tmp_path / "store"), "books", FineTunedEmbedder(tiny_models["unigram"]))
