@@ -1,11 +1,13 @@
 """The config switch and its options, read in one order: codex.yaml < .env < environment < arguments."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -98,9 +100,29 @@ def read_switch(config: Mapping[str, Any], *, env_file: Path | str = ".env") -> 
     for key in config:
         near = nearest(str(key), _TOP_LEVEL)
         if near and key not in _TOP_LEVEL:
-            warnings.warn(f"codex.yaml has the key {key!r}, which nobody reads; did you mean {near!r}?", stacklevel=2)
+            warnings.warn(f"codex.yaml has the key {key!r}, which nobody reads; did you mean {near!r}?", stacklevel=1)
+    for name in {**os.environ, **_variables_of(env_file)}:
+        if (instead := _misspelt(name)) is not None:
+            warnings.warn(f"the variable {name} is read by nobody; did you mean {instead}?", stacklevel=1)
     known = {key: config[key] for key in Switch.model_fields if config.get(key) is not None}
     return _read(Switch, "", known, env_file, where="codex.yaml")
+
+
+def _variables_of(env_file: Path | str) -> dict[str, Any]:
+    return dotenv_values(env_file, encoding=encoding_of(env_file)) if Path(env_file).is_file() else {}
+
+
+def _misspelt(variable: str) -> str | None:
+    """Return the variable of ours that one is like but is not; nobody else's begin with FINETUNED_."""
+    known = [
+        *Switch.model_fields,
+        *(f"{section}_{option}" for section in SECTIONS for option in ModelOptions.model_fields),
+    ]
+    name = variable.lower()
+    if name in known:
+        return None
+    near = nearest(name, known) or ("finetuned_model_path" if name.startswith("finetuned_") else None)
+    return near and near.upper()
 
 
 def read_options(

@@ -38,6 +38,7 @@ for command in (
     app.command()(command)
 app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(host.run_host)
 app.command()(host.demo)
+app.command(name="host-config")(host.host_config)
 
 
 def main() -> None:

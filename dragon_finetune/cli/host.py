@@ -53,6 +53,17 @@ def run_host(
     raise AssertionError("main() takes `run` before it gets here")
 
 
+def host_config(
+    model: Annotated[str, typer.Argument(help="A tuned folder.")],
+    as_json: Json = False,
+) -> None:
+    """Print the dict by which generation C of Dragon's Codex loads a tuned folder itself, ready to paste."""
+    from dragon_finetune.codex.host_config import as_source, host_config
+
+    config = host_config(model)
+    print_result(config, as_source(config), as_json)
+
+
 def demo(
     out: Annotated[Path, typer.Option(help="The folder to work in; it stays for you to look into.")] = Path(
         "dragon-demo"

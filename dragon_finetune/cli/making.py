@@ -114,4 +114,16 @@ def _train(settings: "TrainingConfig", pairs: "list[Pair]", dry_run: bool, as_js
         print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
         return
     result = FineTuner(settings).train(pairs)
-    print_result(result.model_dump(mode="json"), str(result), as_json)
+    pasted = _for_generation_c(result.path)
+    print_result(result.model_dump(mode="json"), f"{result}\n{pasted}", as_json)
+
+
+def _for_generation_c(folder: Path) -> str:
+    from dragon_finetune.codex.host_config import as_source, host_config
+    from dragon_finetune.errors import SettingsError
+
+    try:
+        pasted = as_source(host_config(folder))
+    except SettingsError as error:
+        return f"generation C's own manager can't load it: {error}"
+    return f"for the Config of a codex of generation C, whose own manager loads it so:\n{pasted}"

@@ -2,27 +2,38 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from dragon_finetune.codex.config_source import static_attribute
-from dragon_finetune.codex.generation_a import replace_chunking_a, replace_embedding_a
-from dragon_finetune.codex.generation_b import replace_chunking_b, replace_embedding_b
+from dragon_finetune.codex.chunkers import replace_chunking_a, replace_chunking_b
+from dragon_finetune.codex.factories import replace_factory, replace_settings
 from dragon_finetune.codex.made import chunker_wanted, lock, made
-from dragon_finetune.codex.modules import CHUNKING_A, CHUNKING_B, EMBEDDING_A, EMBEDDING_B, OURS, PACKAGES
+from dragon_finetune.codex.modules import CHUNKING_A, CHUNKING_B, CONFIG, EMBEDDING_A, FACTORY, PACKAGES, factories
+from dragon_finetune.codex.refusals import remind_at_exit
 from dragon_finetune.codex.switch import chosen
+from dragon_finetune.codex.vector_store_manager import replace_embedding_a
 
 Replace = Callable[[Any], None]
 
 
-def install() -> None:
-    """Exchange the host's functions as soon as their modules are imported, or now if they are. Twice does no harm."""
+def install(*, checked: bool = False) -> None:
+    """Exchange the host's functions as soon as their modules are imported, or now if they are. Twice does no harm.
+
+    Args:
+        checked: whether misspelt settings have been named already, as `run` does before the host starts.
+    """
     from wrapt.importer import register_post_import_hook
 
     with lock:
         if made.get("installed"):
             return
+        if checked:
+            warnings.filterwarnings("ignore", module=r"dragon_finetune\.settings")
+        remind_at_exit()
+        for factory in {*factories(), *(package + FACTORY for package in PACKAGES)}:
+            register_post_import_hook(_or_stop(replace_factory, _embedder_wanted), factory)
         for package in PACKAGES:
             for name, wanted, replace in _EXCHANGES:
                 register_post_import_hook(_or_stop(replace, wanted), package + name)
@@ -30,15 +41,14 @@ def install() -> None:
 
 
 def _embedder_wanted() -> bool:
-    # The host's Config may say so only after this module was imported.
-    return chosen()[0] != "host" or static_attribute("EMBEDDER") in OURS
+    return chosen().embedder != "host"
 
 
 _EXCHANGES: tuple[tuple[str, Callable[[], bool], Replace], ...] = (
     (EMBEDDING_A, _embedder_wanted, replace_embedding_a),
-    (EMBEDDING_B, _embedder_wanted, replace_embedding_b),
     (CHUNKING_A, chunker_wanted, replace_chunking_a),
     (CHUNKING_B, chunker_wanted, replace_chunking_b),
+    *((name, _embedder_wanted, replace_settings) for name in CONFIG),
 )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from dragon_finetune.codex.config_source import static_attribute
-from dragon_finetune.codex.explain import explain
+from dragon_finetune.codex.explain import explain, found
+from dragon_finetune.codex.made import make_chunker
+from dragon_finetune.codex.switch import chosen, host_order, is_silent, read_config
 from dragon_finetune.errors import SettingsError
 
 USAGE = "dragon-finetune run [--explain] (-m MODULE | SCRIPT) [ARGS...]"
@@ -65,16 +66,25 @@ def _wait_for(command: Sequence[str], environment: dict[str, str]) -> int:
 
 
 def check() -> None:
-    """Raise SettingsError for a switch that no plugin answers or options that are wrong, before the host starts."""
-    said = static_attribute("EMBEDDER")
-    if not (Path("codex.yaml").is_file() or Path(".env").is_file() or said or os.environ.get("EMBEDDER")):
+    """Say what is wrong with the switch before the host starts, and where nothing would come of it.
+
+    Raises:
+        SettingsError: the switch names what no plugin offers, or a chunker alone, or options are wrong.
+    """
+    if is_silent():
         return
-    from dragon_finetune.codex.switch import chosen
+    choice = chosen()
+    if choice.embedder == "host":
+        return
+    from dragon_finetune.host import create_embedder
 
-    name, _ = chosen()
-    if name != "host":
-        from dragon_finetune.codex.switch import host_order, read_config
-        from dragon_finetune.host import create_embedder
-
-        with host_order(), redirect_stdout(sys.stderr):  # stdout is the host's; a plugin's factory may print
-            create_embedder(read_config(), name=name)
+    with host_order(), redirect_stdout(sys.stderr):  # stdout is the host's; a plugin's factory may print
+        create_embedder(read_config(), name=choice.embedder)
+        if choice.chunker:
+            make_chunker()
+    if not found():
+        print(
+            f"warning: the switch says {choice.embedder}, but this folder holds no module of a Dragon's Codex that we "
+            "know (src/utils/...), so nothing is exchanged. Start from the codex's own folder; --explain says more.",
+            file=sys.stderr,
+        )

@@ -68,11 +68,11 @@ def fit(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
-class _WholeTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
-    def _run_epoch(self, **given: Any) -> None:
+class _WholeTrainer(SentenceTransformerTrainer):
+    def _run_epoch(self, *given: Any, **named: Any) -> None:
         # A run that ends within an epoch and is gone on with after its last step would be given one step more.
         if self.state.global_step < self.state.max_steps:
-            super()._run_epoch(**given)
+            super()._run_epoch(*given, **named)  # type: ignore[no-untyped-call]
         else:
             self.control.should_training_stop = True
 

@@ -23,6 +23,7 @@ SCRIPTS_B = (
     "src.retrieval.testing.ret_test_01_test_baselines_retrieval_v1A",
     "src.retrieval.testing.ret_test_02_score_retrieval",
 )
+SCRIPTS_C = SCRIPTS_B
 
 
 def lay_out(generation: str, folder: Path, env: str = "") -> Path:

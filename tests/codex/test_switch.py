@@ -17,7 +17,7 @@ from dragon_finetune.files import read_jsonl
         (".env", "EMBEDDER=finetuned\n"),
         ("codex.yaml", "embedder: finetuned\n"),
         ("environment", "finetuned"),
-        ("src/utils/config.py", '            cls._instance.EMBEDDER = "finetuned"\n'),
+        ("src/utils/config.py", '        self.EMBEDDER = "finetuned"\n'),
     ],
 )
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_the_switch_is_found_wherever_the_host_keeps_its_settings(tmp_path, tiny
         options["EMBEDDER"] = written
     elif place.endswith(".py"):
         text = (host / place).read_text(encoding="utf-8")
-        marker = "            cls._instance.OLLAMA_BASE_URL"
+        marker = "        self.OLLAMA_BASE_URL"
         (host / place).write_text(text.replace(marker, written + marker), encoding="utf-8")
     else:
         (host / place).write_text(written, encoding="utf-8")
@@ -59,7 +59,7 @@ def test_explain_names_what_would_be_replaced_and_faults_in_sight(tmp_path, env_
     said = run(lay_out("b", tmp_path / "b"), "--explain", "x.py").stdout
     assert "embedding_factory.py: generation B" in said
     assert "prompts are joined to the text without a separator" in said
-    assert "neither generation" in run(tmp_path, "--explain", "x.py").stdout
+    assert "no generation of Dragon" in run(tmp_path, "--explain", "x.py").stdout
 
 
 @pytest.mark.parametrize(

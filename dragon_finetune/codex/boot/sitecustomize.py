@@ -25,7 +25,7 @@ def _install() -> None:
     try:
         from dragon_finetune.codex.install import install
 
-        install()
+        install(checked=True)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

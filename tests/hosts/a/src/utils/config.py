@@ -1,21 +1,20 @@
-"""A stand-in for generation A of Dragon's Codex, written from its contract: settings built at import, `.env` wins."""
+"""A stand-in for generation A of Dragon's Codex, written from its contract: settings built once, `.env` wins."""
 
 import os
 from pathlib import Path
 
 from dotenv import load_dotenv
 
+_config = None
+
 
 class Config:
-    _instance = None
-
-    def __new__(cls):
-        if cls._instance is None:
-            cls._instance = super().__new__(cls)
-            load_dotenv(Path(os.environ.get("PROJECT_ROOT", ".")) / ".env", override=True)
-            cls._instance.OLLAMA_BASE_URL = os.getenv("OLLAMA_BASE_URL", "http://localhost:11434")
-            cls._instance.EMBEDDING_MODEL = os.getenv("EMBEDDING_MODEL", "nomic-embed-text-num_batch-2048:latest")
-        return cls._instance
+    def __init__(self):
+        load_dotenv(Path(os.environ.get("PROJECT_ROOT", ".")) / ".env", override=True)
+        self.OLLAMA_BASE_URL = os.getenv("OLLAMA_BASE_URL", "http://localhost:11434")
+        self.EMBEDDING_MODEL = os.getenv("EMBEDDING_MODEL", "nomic-embed-text-num_batch-2048:latest")
+        self.EMBEDDING_DIMENSION = int(os.getenv("EMBEDDING_DIMENSION", "768"))
+        self.EMBEDDING_MAX_TOKENS = 2046
 
 
 class Paths:
@@ -30,7 +29,10 @@ class Paths:
 
 
 def get_config():
-    return Config()
+    global _config
+    if _config is None:
+        _config = Config()
+    return _config
 
 
-CONFIG, PATHS = get_config(), Paths()
+PATHS = Paths()

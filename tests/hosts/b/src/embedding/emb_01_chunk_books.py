@@ -1,9 +1,9 @@
 import json
 
 from src.utils.chunking.chunking_strategies import get_chunker
-from src.utils.config import ROOT, Config
+from src.utils.config import ROOT, get_config
 
-chunker = get_chunker(Config.CHUNKING_STRATEGY["BOOKS_CHUNKING_STRATEGY_NAME"])
+chunker = get_chunker(get_config().CHUNKING_STRATEGY["BOOKS_CHUNKING_STRATEGY_NAME"])
 
 if __name__ == "__main__":
     for file in sorted((ROOT / "data" / "raw" / "books").glob("*.txt")):

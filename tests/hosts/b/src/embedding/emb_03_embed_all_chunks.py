@@ -2,14 +2,15 @@ import json
 import pickle
 from datetime import timedelta
 
-from src.utils.config import ROOT, Config
+from src.utils.config import ROOT, get_config, get_embedding_manager_config
 from src.utils.embedding.embedding_factory import create_embedding_manager
 
 if __name__ == "__main__":
-    name = Config.EMBEDDING_MANAGER
-    manager = create_embedding_manager(name, Config().get_embedding_manager_config(name))
+    name = get_config().EMBEDDING_MANAGER
+    manager = create_embedding_manager(name, get_embedding_manager_config(name))
     settings = manager.get_manager_config()
-    size, prefix = int(settings["EMBEDDING_BATCH_SIZE"]), settings["EMBEDDING_MODEL"]["DOCUMENT_EMBEDDING_PREFIX"]
+    size = int(settings["EMBEDDING_BATCH_SIZE"])
+    prefix = settings["EMBEDDING_MODEL"]["EMBEDDING_MODEL_DOCUMENT_PREFIX"]
     (ROOT / "data" / "embeddings").mkdir(parents=True, exist_ok=True)
     for file in sorted((ROOT / "data" / "chunks").glob("*.jsonl")):
         rows = [json.loads(line) for line in open(file, encoding="utf-8")]

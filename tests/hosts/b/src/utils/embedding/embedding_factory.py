@@ -26,7 +26,7 @@ class OllamaManager(BaseEmbeddingManager):
     def embed_chunks(self, texts, show_progress=True, prefix=None):
         started, vectors = datetime.now(), []
         for text in texts:
-            body = json.dumps({"model": self.config_dict["EMBEDDING_MODEL"]["NAME"], "input": (prefix or "") + text})
+            body = json.dumps({"model": self.config_dict["EMBEDDING_MODEL"]["EMBEDDING_MODEL_NAME"], "input": (prefix or "") + text})
             url = f"{self.config_dict['OLLAMA_BASE_URL']}/api/embed"
             with urllib.request.urlopen(url, data=body.encode(), timeout=10) as answer:
                 vectors += json.loads(answer.read())["embeddings"]
