@@ -53,6 +53,8 @@ def doctor(
     chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files, one or more.")] = None,
     other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
+    truncate_dim: Annotated[int | None, typer.Option(min=1, help="As `truncate_dim` in your settings.")] = None,
+    on_overflow: OnOverflow = "error",
     as_json: Json = False,
 ) -> None:
     """Say whether an index holds this model's vectors: fresh, stale, mixed, misplaced. Exits with 1 unless fresh."""
@@ -60,7 +62,7 @@ def doctor(
     from dragon_finetune.index.doctor import examine
 
     health = examine(
-        FineTunedEmbedder(model),
+        FineTunedEmbedder(model, truncate_dim=truncate_dim, on_overflow=on_overflow),
         store,
         collections=collection or (),
         # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.

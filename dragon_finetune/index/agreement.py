@@ -1,30 +1,50 @@
 """How near stored vectors are to what an encoder makes of the same texts."""
 
-from collections.abc import Sequence
+import warnings
 from typing import Any
 
+import numpy as np
+
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
-from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.index.chroma import Record
+from dragon_finetune.index.sample import Sample
 from dragon_finetune.model_folder import Role
+from dragon_finetune.tokens.counting import TokenCounter
 
 # The same text by the same weights: bf16 and other kernels stay above 0.999, another prompt or model far below.
 SAME = 0.995
 
 
-def agreement(embedder: FineTunedEmbedder, records: Sequence[Record], unit: Vectors, role: Role | None) -> Any:
-    """Tell of each record whether its stored vector is what `embedder` makes of its text."""
-    return cosines_to_stored(embedder, records, unit, role) >= SAME
+def agreement(embedder: FineTunedEmbedder, sample: Sample, role: Role | None) -> Any:
+    """Tell of each record whether its vector is what `embedder` makes of its text, whole or cut to the limit."""
+    return cosines_to_stored(embedder, sample, role) >= SAME
 
 
-def cosines_to_stored(embedder: FineTunedEmbedder, records: Sequence[Record], unit: Vectors, role: Role | None) -> Any:
-    """Return the cosine of each stored unit vector to what `embedder` makes of its record's text."""
-    again = _patient(embedder).encode([record.text for record in records], role=role)
-    return (again * unit).sum(axis=1)
+def cosines_to_stored(embedder: FineTunedEmbedder, sample: Sample, role: Role | None) -> Any:
+    """Return the cosine of each stored vector to what `embedder` makes of its text, whole or cut to the limit."""
+    cosines = _to_whole(embedder, sample, role)
+    cut = _over_limit(embedder, sample, role, np.flatnonzero(cosines < SAME))
+    if cut.size:
+        with warnings.catch_warnings():  # of the cut, which is not ours
+            warnings.simplefilter("ignore")
+            part = sample.part(cut)
+            again = embedder.like(on_overflow="truncate").encode(part.texts, role=role)
+        cosines[cut] = np.maximum(cosines[cut], (again * part.unit).sum(axis=1))
+    return cosines
 
 
-def _patient(embedder: FineTunedEmbedder) -> FineTunedEmbedder:
-    """Return the embedder, one that splits where it would refuse: an index may hold what we would not have made."""
-    if embedder.options.on_overflow != "error":
-        return embedder
-    return embedder.like(on_overflow="split")
+def agrees_when_cut(embedder: FineTunedEmbedder, sample: Sample) -> int:
+    """Return how many vectors are what `embedder` makes of their texts only when it cuts these to its limit."""
+    return int((agreement(embedder, sample, "document") & (_to_whole(embedder, sample, "document") < SAME)).sum())
+
+
+def _to_whole(embedder: FineTunedEmbedder, sample: Sample, role: Role | None) -> Any:
+    return (sample.encoded(embedder, role) * sample.unit).sum(axis=1)
+
+
+def _over_limit(embedder: FineTunedEmbedder, sample: Sample, role: Role | None, places: Any) -> Any:
+    limit = embedder.folder.limit
+    if limit is None or not places.size:
+        return places[:0]
+    counter = TokenCounter(embedder.engine.tokenizer_of(role), prompt=role, prompts=embedder.folder.prompts)
+    tokens = counter.counts(sample.texts[place] for place in places)
+    return places[np.fromiter(tokens, dtype=int) > limit]

@@ -29,6 +29,14 @@ class Record(NamedTuple):
     metadata: Mapping[str, Any]
 
 
+class StoredText(NamedTuple):
+    """One record of a collection without its vector."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+
+
 def is_server(store: str | Path) -> bool:
     """Tell whether a store is named by a server's address rather than by a folder."""
     return str(store).startswith(("http://", "https://"))
@@ -92,6 +100,14 @@ def read_records(collection: Any, offsets: Sequence[int] | None = None) -> Itera
         rows = zip(got["ids"], got["documents"], got["embeddings"], got["metadatas"], strict=True)
         for identity, text, vector, metadata in rows:
             yield Record(identity, text or "", np.asarray(vector, dtype=np.float32), metadata or {})
+
+
+def read_texts(collection: Any) -> Iterator[StoredText]:
+    """Yield all records without their vectors, in pages."""
+    for start in range(0, collection.count(), _PAGE):
+        got = collection.get(limit=_PAGE, offset=start, include=["documents", "metadatas"])
+        for identity, text, metadata in zip(got["ids"], got["documents"], got["metadatas"], strict=True):
+            yield StoredText(identity, text or "", metadata or {})
 
 
 def read_ids(collection: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

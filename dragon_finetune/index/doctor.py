@@ -1,6 +1,7 @@
 """Does a collection hold this encoder's vectors? Found out by embedding some stored documents again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,32 @@ import numpy as np
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
-from dragon_finetune.index.agreement import agreement
-from dragon_finetune.index.chroma import existing_client, read_records
-from dragon_finetune.index.coverage import find_missing, find_surplus
-from dragon_finetune.index.diagnosis import diagnose
+from dragon_finetune.index.agreement import agreement, agrees_when_cut
+from dragon_finetune.index.chroma import existing_client, read_texts
+from dragon_finetune.index.chunk_files import ChunkFiles
+from dragon_finetune.index.coverage import Contents, find_uncovered
+from dragon_finetune.index.diagnosis import diagnose, explain_width
 from dragon_finetune.index.health import CollectionHealth, Finding, Health
+from dragon_finetune.index.sample import Sample, joined, take_sample
+from dragon_finetune.index.space import explain_space, space_of
 from dragon_finetune.index.suspects import Suspects, find_suspects
 
 _UNIT = 1e-2
 SAMPLE = 64
+
+
+@dataclass
+class _Look:
+    """What is seen of one collection before it is asked why."""
+
+    health: CollectionHealth
+    sample: Sample | None = None
+    agree: Any = None
+
+    @property
+    def wrong(self) -> Sample | None:
+        """The sampled records that do not agree; None if all do, or none could be compared."""
+        return None if self.sample is None or self.agree.all() else self.sample.part(~self.agree)
 
 
 def examine(
@@ -47,45 +65,90 @@ def examine(
     for name in collections:
         if name not in present:
             raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+    if not present:
+        message = "no collections. An indexing run failed or never ran: run the host's again, and look for its error."
+        return Health(embedder.model_path, str(store), [], [Finding("no collections", message)])
     suspects = find_suspects(embedder, others)
     opened = [client.get_collection(name, embedding_function=None) for name in collections or present]
-    health = [_examine_one(collection, embedder, suspects, list(chunks), sample) for collection in opened]
-    if chunks:
-        find_missing(opened, health, chunks)
-        find_surplus(opened, health, chunks)
-    return Health(embedder.model_path, str(store), health)
-
-
-def _examine_one(
-    collection: Any, embedder: FineTunedEmbedder, suspects: Suspects, chunks: list[Path | str], sample: int
-) -> CollectionHealth:
-    total = collection.count()
-    health = CollectionHealth(collection.name, total)
-    if not total:
-        health.findings.append(Finding("empty", "It has no records: run the host's indexing script."))
-        return health
-    offsets = sorted({round(place) for place in np.linspace(0, total - 1, min(sample, total))})
-    records = [record for record in read_records(collection, offsets) if record.text.strip()]
-    health.sampled = len(records)
-    width = len(records[0].vector)
-    if width != embedder.dimension:
-        health.findings.append(
-            Finding(
-                "dimension",
-                f"Its vectors have {width} dimensions, {embedder.model_path} makes {embedder.dimension}: "
-                "embed it again.",
-            )
-        )
-        return health
-    stored = np.stack([record.vector for record in records])
-    norms = np.linalg.norm(stored, axis=1)
-    if (np.abs(norms - 1) > _UNIT).any():
-        health.findings.append(
-            Finding("un-normalised", f"Vector lengths go from {norms.min():.3f} to {norms.max():.3f}, not 1.")
-        )
-    unit = stored / np.maximum(norms, 1e-12)[:, None]
-    agree = agreement(embedder, records, unit, "document")
-    health.same = int(agree.sum())
-    if not agree.all():
-        health.findings.append(diagnose(embedder, suspects, chunks, records, unit, agree))
+    files = ChunkFiles(chunks) if chunks else None
+    contents = [Contents(list(read_texts(collection)), files) for collection in opened] if files else []
+    looks = [
+        _look(collection, embedder, suspects, sample, contents[number].whole if files else {})
+        for number, collection in enumerate(opened)
+    ]
+    _explain(looks, embedder, suspects, files, contents)
+    health = Health(embedder.model_path, str(store), [look.health for look in looks])
+    if files:
+        find_uncovered(contents, health, files)
     return health
+
+
+def _look(
+    collection: Any, embedder: FineTunedEmbedder, suspects: Suspects, size: int, whole: Mapping[str, str]
+) -> _Look:
+    health = CollectionHealth(collection.name, collection.count(), space=space_of(collection))
+    sample = take_sample(collection, size) if health.records else None
+    if sample is None:
+        empty = Finding("empty", "It has no records: run the host's indexing script.")
+        textless = Finding("textless", "Its records have no texts, so nothing can be embedded again to compare.")
+        health.findings.append(textless if health.records else empty)
+        return _Look(health)
+    health.sampled = len(sample)
+    if sample.width != embedder.dimension:
+        finding, health.same = explain_width(embedder, suspects, sample)
+        health.findings.append(finding)
+    _measure(health, sample)
+    if sample.width != embedder.dimension:
+        return _Look(health)
+    agree = agreement(embedder, sample, "document")
+    if not agree.all() and whole:
+        full = sample.of_texts([whole.get(text, text) for text in sample.texts])
+        agree |= agreement(embedder, full, "document")
+    health.same = int(agree.sum())
+    _note_cuts(health, embedder, sample)
+    return _Look(health, sample, agree)
+
+
+def _measure(health: CollectionHealth, sample: Sample) -> None:
+    """Note lengths that are not 1, where distances depend on them as a finding, and what the host's thresholds mean."""
+    lengths = sample.lengths
+    unit = not (np.abs(lengths - 1) > _UNIT).any()
+    if not unit:
+        message = f"Vector lengths go from {lengths.min():.3f} to {lengths.max():.3f}, not 1."
+        if health.space == "cosine" or health.findings:
+            health.notes.append(message)
+        else:
+            health.findings.append(Finding("un-normalised", message))
+    health.notes.append(explain_space(health.space, unit))
+
+
+def _note_cuts(health: CollectionHealth, embedder: FineTunedEmbedder, sample: Sample) -> None:
+    """Say how many vectors are of texts cut to the limit: a finding only for who asked that nothing be cut."""
+    cut = agrees_when_cut(embedder, sample)
+    if not cut:
+        return
+    message = (
+        f"{cut} of {health.sampled} sampled texts are over the limit of {embedder.folder.limit} tokens, and their "
+        "vectors are of what is left when they are cut to it (on_overflow: truncate): nothing finds their ends."
+    )
+    if embedder.options.on_overflow == "split":
+        health.findings.append(Finding("truncated", f"{message} Embed it again to have them split."))
+    else:
+        health.notes.append(message)
+
+
+def _explain(
+    looks: Sequence[_Look],
+    embedder: FineTunedEmbedder,
+    suspects: Suspects,
+    files: ChunkFiles | None,
+    contents: Sequence[Contents],
+) -> None:
+    """Add to the health of each collection why sampled vectors of it do not agree."""
+    wrong = [look.wrong for look in looks]
+    everywhere = [each for each in wrong if each is not None]
+    for number, look in enumerate(looks):
+        if look.sample is not None and wrong[number] is not None:
+            stored = contents[number].texts if files else look.sample.texts
+            finding = diagnose(embedder, suspects, look.sample, look.agree, joined(everywhere), files, stored)
+            look.health.findings.append(finding)

@@ -87,10 +87,7 @@ def _main() -> None:
     task = json.load(sys.stdin)
     embedder = FineTunedEmbedder(task["model"], **task["options"])
     health = examine(embedder, task["store"], collections=task["collections"], sample=task["sample"])
-    trouble = "; ".join(
-        f"{one.name}: {finding.kind}. {finding.message}" for one in health.collections for finding in one.findings
-    )
-    print(json.dumps({"trouble": trouble}))
+    print(json.dumps({"trouble": "; ".join(health.troubles())}))
 
 
 if __name__ == "__main__":

@@ -49,8 +49,12 @@ class Suspects:
         return list(self._opened)
 
     def of_width(self, dimension: int) -> dict[str, FineTunedEmbedder]:
-        """Return name -> embedder of those whose vectors have `dimension` numbers."""
-        return {name: other for name, other in self._opened.items() if other.dimension == dimension}
+        """Return name -> embedder of those that make vectors of `dimension` numbers, if need be by cutting theirs."""
+        return {
+            name: other if other.dimension == dimension else other.like(truncate_dim=dimension)
+            for name, other in self._opened.items()
+            if other.engine.dimension >= dimension
+        }
 
     def not_tried(self) -> str:
         """Return the end of a verdict: which could not be tried and why; empty if all could."""
