@@ -50,7 +50,8 @@ def audit_tokens(
         for role, tokenizer in folder.load_tokenizers().items()
     }
     tallies: dict[str, Tally] = {}
-    density = DensityTally()
+    documents = counters["document"]
+    density = DensityTally(folder.limit - documents.overhead, documents.bare_counts) if folder.limit else None
     items = tqdm(_placed(texts_or_pairs), desc="audit", unit="item", disable=None if show_progress else True)
     for name, batch in _batched(_fields(items, field)):
         role = _ROLES.get(name, "document")
@@ -59,10 +60,14 @@ def audit_tokens(
         looked_at = counter.counts_and_unknown(text.text for text in batch)
         for text, (tokens, unknown) in zip(batch, looked_at, strict=True):
             tally.add(tokens, text, unknown)
-            if role == "document":
-                density.add(len(text.text), tokens - counter.overhead)
-    advice = density.advice(folder.limit - counters["document"].overhead) if folder.limit else None
-    return TokenAudit(str(model), folder.limit, {name: tally.finish() for name, tally in tallies.items()}, advice)
+            if density and role == "document":
+                density.add(text.text, tokens - counter.overhead)
+    fields = {name: tally.finish() for name, tally in tallies.items()}
+    return TokenAudit(_name(model), folder.limit, fields, density.advice() if density else None)
+
+
+def _name(model: "str | Path | ModelFolder") -> str:
+    return str(model.path if isinstance(model, ModelFolder) else model)
 
 
 def _placed(source: "Iterable[Any] | str | Path") -> Iterator[tuple[str, Any]]:
