@@ -16,6 +16,7 @@ import typer
 from dragon_finetune.cli import host, index, judging, making, searching, text
 from dragon_finetune.errors import DragonFinetuneError, StoppedError
 from dragon_finetune.processes import end_with_parent
+from dragon_finetune.progress import working
 from dragon_finetune.text import printable
 
 _INTERRUPTED = 130
@@ -74,8 +75,9 @@ def _leave_the_pipe() -> int:
 
 
 def _run_command() -> int:
-    code = app(standalone_mode=False)
-    sys.stdout.flush()
+    with working(" ".join(sys.argv[1:2])):
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     # Typer takes Ctrl-C itself and says nothing.
     return _say(_GO_ON, _INTERRUPTED) if code == _INTERRUPTED else code if isinstance(code, int) else 0
 

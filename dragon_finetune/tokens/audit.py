@@ -4,13 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.pair import as_pair, is_pair_like
+from dragon_finetune.progress import progress
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.advice import DensityTally
 from dragon_finetune.tokens.audit_report import FieldAudit, TokenAudit
@@ -36,7 +35,7 @@ def audit_tokens(
             JSON-lines file of these. Streamed: it may be longer than memory.
         model: folder, hub name, "embedded", or an open ModelFolder (its limit and prompts are the ones that count).
         field: audit this field of each record instead, as document text.
-        show_progress: show a bar on stderr (never when stderr is no terminal).
+        show_progress: say on stderr how far it is (`progress`).
 
     Raises:
         DataError: an item without text, or with a text that is no string or empty; names file and line, or position.
@@ -52,7 +51,7 @@ def audit_tokens(
     tallies: dict[str, Tally] = {}
     documents = counters["document"]
     density = DensityTally(folder.limit - documents.overhead, documents.bare_counts) if folder.limit else None
-    items = tqdm(_placed(texts_or_pairs), desc="audit", unit="item", disable=None if show_progress else True)
+    items = progress(_placed(texts_or_pairs), desc="audit", unit="item", show=show_progress)
     for name, batch in _batched(_fields(items, field)):
         role = _ROLES.get(name, "document")
         counter = counters[role]
