@@ -75,6 +75,8 @@ def _leave_the_pipe() -> int:
 
 
 def _run_command() -> int:
+    # Set before anything imports it, and for processes of ours; a person's own word counts more.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with working(" ".join(sys.argv[1:2])):
         code = app(standalone_mode=False)
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from sentence_transformers.base.sampler import BatchSamplers
 from transformers import PrinterCallback, TrainerCallback
 
-from dragon_finetune.embedding.model import library_bars_quiet
+from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.model_folder import Prompts
 from dragon_finetune.pair import Pair
@@ -64,7 +64,7 @@ def fit(
     if checkpoint:
         print(f"going on from step {checkpoint.name.rpartition('-')[2]}", file=sys.stderr, flush=True)
     sorting = sorted_slices(model, slice_tokens(config, model.device))
-    with stoppable(stop), library_bars_quiet(), saving_into(checkpoints), sorting, closing(bar):
+    with stoppable(stop), libraries_quiet(), saving_into(checkpoints), sorting, closing(bar):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
