@@ -66,7 +66,7 @@ class Evaluation:
         return "\n".join(
             [
                 f"score {self.mean:.2f} of 5 over {len(self.scores)} questions: "
-                + (f"{mark.name}. {mark.advice}" if with_tier else "no tier, for questions were trained on."),
+                + (f"{mark.words}. {mark.advice}" if with_tier else "no tier, for questions were trained on."),
                 f"  coverage only    {self.coverage_only:.2f}  (distances took {self.coverage_only - self.mean:.2f})",
                 f"  median           {self.median}",
                 *groups,

@@ -70,7 +70,7 @@ def reach(comparison: Compared) -> Verdict:
         f"{comparison.score.low:+.2f} to {comparison.score.high:+.2f}, p {comparison.p:.4f}"
     )
     checked = comparison.leaks is not None
-    parts = [f"{mark.name}, {_IN_WORDS[outcome]} ({figures}).", _next_step(comparison, outcome, mark.advice)]
+    parts = [f"{mark.words}; {_IN_WORDS[outcome]} ({figures}).", _next_step(comparison, outcome, mark.advice)]
     parts += [] if checked else ["Leaks were not looked for: give --pairs, or a model folder that tells."]
     return Verdict(outcome, mark.name, " ".join(part for part in parts if part), checked)
 
