@@ -19,7 +19,7 @@ from dragon_finetune.errors import DataError, TokenLimitError
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.progress import progress
-from dragon_finetune.settings import OnOverflow
+from dragon_finetune.settings import WAYS_TO_SPLIT, OnOverflow
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.chunking import TokenChunker
@@ -261,8 +261,8 @@ class FineTunedEmbedder:
         named = "; ".join(f"text {i} has {tokens[i]} ({texts[i][:40]!r})" for i in over[:_OFFENDERS_SHOWN])
         return TokenLimitError(
             f"{len(over)} of {len(texts)} texts exceed the limit of {self.folder.limit} tokens of {self.model_path} "
-            f"(special tokens and prompt included): {named}. Chunk them smaller (`dragon-finetune chunk`), or set "
-            "on_overflow to `split` (embed the pieces and pool them) or `truncate` (cut them off)."
+            f"(special tokens and prompt included): {named}. Chunk them smaller (`dragon-finetune chunk`), or "
+            f"{WAYS_TO_SPLIT}."
         )
 
     def _embed_split(

@@ -32,7 +32,7 @@ def audit_tokens(
 
     Args:
         texts_or_pairs: texts, chunks (mappings with `text`), pairs, InputExamples, Dataset rows, or the path of a
-            JSON-lines file of these. Streamed: it may be longer than memory.
+            JSON-lines file of these; a Path among them stands for its lines. Streamed: it may be longer than memory.
         model: folder, hub name, "embedded", or an open ModelFolder (its limit and prompts are the ones that count).
         field: audit this field of each record instead, as document text.
         show_progress: say on stderr how far it is (`progress`).
@@ -70,10 +70,11 @@ def _name(model: "str | Path | ModelFolder") -> str:
 
 
 def _placed(source: "Iterable[Any] | str | Path") -> Iterator[tuple[str, Any]]:
-    if isinstance(source, (str, Path)):
-        yield from ((f"{source}, line {number}", record) for number, record in read_jsonl(source))
-    else:
-        yield from ((f"item {index}", item) for index, item in enumerate(source))
+    for index, item in enumerate([Path(source)] if isinstance(source, (str, Path)) else source):
+        if isinstance(item, Path):
+            yield from ((f"{item}, line {number}", record) for number, record in read_jsonl(item))
+        else:
+            yield f"item {index}", item
 
 
 def _fields(items: Iterable[tuple[str, Any]], field: str | None) -> Iterator[tuple[str, Text]]:
