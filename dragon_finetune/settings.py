@@ -16,6 +16,12 @@ from dragon_finetune.files import absolute, encoding_of
 from dragon_finetune.model_place import absolute_if_folder
 
 OnOverflow = Literal["error", "split", "truncate"]
+WAYS_TO_SPLIT = (
+    "have them split and pooled: `on_overflow: split` under `finetuned:` or `base:` in codex.yaml, "
+    "FINETUNED_ON_OVERFLOW=split or BASE_ON_OVERFLOW=split in .env or the environment, `--on-overflow split` on the "
+    "command line; `truncate` in its place cuts them off"
+)
+"""What a refusal of long texts tells to do: the names are those that are read here."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 DEFAULT_TUNED_FOLDER = "models/finetuned"
 

@@ -1,6 +1,9 @@
+import inspect
+import re
+
 import pytest
 
-from dragon_finetune.errors import SettingsError
+from dragon_finetune.errors import SettingsError, TokenLimitError
 from dragon_finetune.settings import read_options, read_switch
 
 
@@ -62,3 +65,23 @@ def test_bad_options_name_the_nearest_known(section, words):
 def test_collections_from_the_environment_are_split_at_commas(monkeypatch):
     monkeypatch.setenv("FINETUNED_COLLECTIONS", "narrative, reference")
     assert read_options("finetuned", {}).collections == ("narrative", "reference")
+
+
+def test_a_refusal_of_long_texts_names_what_is_read(tiny, monkeypatch):
+    from dragon_finetune import FineTunedEmbedder
+    from dragon_finetune.cli.index import embed
+
+    with pytest.raises(TokenLimitError) as refusal:
+        FineTunedEmbedder(tiny, device="cpu", engine="torch").encode(["lamp " * 200], role="document")
+    said = str(refusal.value)
+    for section in ("finetuned", "base"):
+        assert "`on_overflow: split`" in said
+        assert f"`{section}:`" in said
+        assert read_options(section, {section: {"on_overflow": "split"}}).on_overflow == "split"
+    variables = re.findall(r"([A-Z_]+)=(\w+)", said)
+    assert [name for name, _ in variables] == ["FINETUNED_ON_OVERFLOW", "BASE_ON_OVERFLOW"]
+    for name, value in variables:
+        monkeypatch.setenv(name, value)
+        assert read_options(name.split("_")[0].lower(), {}).on_overflow == "split"
+    assert "`--on-overflow split`" in said
+    assert "on_overflow" in inspect.signature(embed).parameters

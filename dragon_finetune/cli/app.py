@@ -4,7 +4,6 @@ Exit codes: 0 fine; 1 the answer is no (each command's help says what); 2 wrong 
 130 interrupted.
 """
 
-import io
 import os
 import sys
 import traceback
@@ -14,8 +13,10 @@ from typing import Any
 import typer
 
 from dragon_finetune.cli import host, index, judging, making, searching, text
+from dragon_finetune.cli.streams import make_patient
 from dragon_finetune.errors import DragonFinetuneError, StoppedError
 from dragon_finetune.processes import end_with_parent
+from dragon_finetune.progress import working
 from dragon_finetune.text import printable
 
 _INTERRUPTED = 130
@@ -44,10 +45,7 @@ app.command(name="host-config")(host.host_config)
 def main() -> None:
     """Run the command line and exit with one of the codes above."""
     warnings.showwarning = _show_warning
-    for stream in (sys.stdout, sys.stderr):
-        # A console of an old code page shows `?` for what it has not, rather than ending the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    make_patient()
     end_with_parent()
     try:
         # What follows `run` is the host's command line, in which nothing is ours to parse.
@@ -58,8 +56,6 @@ def main() -> None:
         code = _say(f"error: {error}", 2)
     except KeyboardInterrupt:
         code = _say(_GO_ON, _INTERRUPTED)
-    except BrokenPipeError:
-        code = _leave_the_pipe()
     except OSError as error:
         # What no reader or writer of ours has named: rights, a full disk, a path that can't be.
         code = _say(f"error: {error.filename or 'the system'}: {error.strerror or error}", 2)
@@ -68,15 +64,12 @@ def main() -> None:
     sys.exit(code)
 
 
-def _leave_the_pipe() -> int:
-    # Whoever read has read enough (`| head`); Python would complain once more when it closes the stream.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
 def _run_command() -> int:
-    code = app(standalone_mode=False)
-    sys.stdout.flush()
+    # Set before anything imports it, and for processes of ours; a person's own word counts more.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    with working(" ".join(sys.argv[1:2])):
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     # Typer takes Ctrl-C itself and says nothing.
     return _say(_GO_ON, _INTERRUPTED) if code == _INTERRUPTED else code if isinstance(code, int) else 0
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Chunks, Json, Pairs, Questions, print_result
+from dragon_finetune.cli.options import Chunks, Era, Json, Pairs, Questions, print_result
 from dragon_finetune.errors import SettingsError
 
 
@@ -18,10 +18,11 @@ def evaluate(
     chunks: Chunks = None,
     questions: Questions = None,
     pairs: Pairs = None,
-    era: Annotated[str, typer.Option(help="a: the 1 to 5 rubric; b: the newer host's quality, 0 to 5.")] = "a",
+    era: Era = None,
+    baseline: Annotated[float | None, typer.Option(help="Also say how far the mean lies above this one.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a retrieval run by the host's rubric: mean, tier, by difficulty and category. Exits with 1 if it leaked."""
+    """Score a retrieval run as the host of its era does: mean, and by group. Exits with 1 if it leaked."""
     from dragon_finetune.evaluation.runs import Corpus, load_run
     from dragon_finetune.evaluation.summary import summarise
     from dragon_finetune.evaluation.training_record import look_for_leaks, training_pairs
@@ -32,11 +33,9 @@ def evaluate(
     answers = [path for path in loose if path.suffix != ".jsonl"]
     if len(answers) + (model is not None) != 1:
         raise SettingsError("give one answers file, or --model with --chunks and --questions.")
-    if era not in ("a", "b"):
-        raise SettingsError(f"--era is {era!r}; it is a or b.")
-    run = load_run(model or answers[0], Corpus(tuple(files), questions))
+    run = load_run(model or answers[0], Corpus(tuple(files), questions), era)
     leaks = look_for_leaks(run, training_pairs(pairs, model))
-    summary = summarise(run, leaks, era=era)
+    summary = summarise(run, leaks, baseline=baseline)
     print_result(summary.to_dict(), str(summary), as_json)
     raise typer.Exit(1 if leaks else 0)
 
@@ -51,6 +50,7 @@ def compare(
     html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as markdown, for a pull request.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    era: Era = None,
     as_json: Json = False,
 ) -> None:
     """Say whether the tuned model is better, by how much, and whether to believe it. Exits with 1 unless it is."""
@@ -60,7 +60,7 @@ def compare(
     candidates = [source for source in tuned if not source.endswith(".jsonl")]
     if not candidates:
         raise SettingsError("give the tuned model's answers file too: dragon-finetune compare BASE TUNED.")
-    outcome = judge(Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed))
+    outcome = judge(Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed, era))
     if html:
         outcome.write_html(html)
     if markdown:

@@ -12,6 +12,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Model = Annotated[str, typer.Option("--model", "-m", help='A model folder, a hub name, or "embedded".')]
 Chunks = Annotated[list[Path] | None, typer.Option("--chunks", help="The indexed chunk files, one or more.")]
 Questions = Annotated[Path | None, typer.Option("--questions", help="The questions file, to ask a model.")]
+Era = Annotated[
+    str | None,
+    typer.Option(
+        "--era", help="a: the 1 to 5 rubric; b: the newer host's quality, 0 to 5. Default: as the file tells."
+    ),
+]
 Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs, to look for leaks.")]
 
 

@@ -10,7 +10,7 @@ from dragon_finetune.text import printable
 
 
 def audit(
-    file: Annotated[Path, typer.Argument(help="JSON lines of chunks or pairs.")],
+    files: Annotated[list[Path], typer.Argument(help="JSON lines of chunks or pairs, one file or more.")],
     model: Model,
     field: Annotated[str | None, typer.Option(help="Audit this field of each record.")] = None,
     image: Annotated[Path | None, typer.Option(help="Also draw the histogram: a .png, .svg or .pdf.")] = None,
@@ -19,7 +19,7 @@ def audit(
     """Count tokens; say what the model would cut off or not know. Exits with 1 if a text is cut or mostly unknown."""
     from dragon_finetune.tokens.audit import audit_tokens
 
-    result = audit_tokens(file, model, field=field, show_progress=True)
+    result = audit_tokens(files, model, field=field, show_progress=True)
     if image:
         result.save_histogram(image)
     print_result(result.to_dict(), str(result), as_json)

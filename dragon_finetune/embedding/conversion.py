@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.embedding.openvino_import import load_openvino
 from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.errors import ModelError
@@ -55,7 +56,7 @@ def _write_openvino(model: "SentenceTransformer", folder: Path) -> None:
             return torch.nn.functional.normalize(vectors, dim=1)
 
     example = {"input_ids": torch.ones((2, 9), dtype=torch.int64), "attention_mask": torch.ones((2, 9)).long()}
-    with torch.inference_mode(), warnings.catch_warnings():
+    with torch.inference_mode(), warnings.catch_warnings(), libraries_quiet():
         # OpenVINO traces with torch.jit, which torch calls deprecated, and tracing warns of every branch it takes.
         warnings.simplefilter("ignore")
         graph = openvino.convert_model(Graph().eval(), example_input=example)

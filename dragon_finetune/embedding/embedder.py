@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tqdm import tqdm
-
 from dragon_finetune.embedding.choice import EngineChoice
 from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
 from dragon_finetune.embedding.fingerprint import fingerprint, is_mark_of, vector_key
@@ -20,7 +18,8 @@ from dragon_finetune.embedding.unit import pooled, require_sound, unit
 from dragon_finetune.errors import DataError, TokenLimitError
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
-from dragon_finetune.settings import OnOverflow
+from dragon_finetune.progress import progress
+from dragon_finetune.settings import WAYS_TO_SPLIT, OnOverflow
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.chunking import TokenChunker
@@ -158,7 +157,7 @@ class FineTunedEmbedder:
         Args:
             texts: the chunks.
             batch_size: texts per forward pass at most.
-            show_progress: show a bar on stderr (never when stderr is no terminal).
+            show_progress: say on stderr how far it is (`progress`).
             prefix: "search_query" or "search_document" chooses that role's prompt of the model, "" none;
                 default: the document prompt. The prompt itself always comes from the model.
 
@@ -198,7 +197,7 @@ class FineTunedEmbedder:
             texts: any number of texts.
             role: whose prompt goes before them; None: none.
             batch_size: texts per batch at most; default: as many as the token budget holds.
-            show_progress: show a bar on stderr (never when stderr is no terminal).
+            show_progress: say on stderr how far it is (`progress`).
 
         Raises:
             As `embed_chunks`.
@@ -262,8 +261,8 @@ class FineTunedEmbedder:
         named = "; ".join(f"text {i} has {tokens[i]} ({texts[i][:40]!r})" for i in over[:_OFFENDERS_SHOWN])
         return TokenLimitError(
             f"{len(over)} of {len(texts)} texts exceed the limit of {self.folder.limit} tokens of {self.model_path} "
-            f"(special tokens and prompt included): {named}. Chunk them smaller (`dragon-finetune chunk`), or set "
-            "on_overflow to `split` (embed the pieces and pool them) or `truncate` (cut them off)."
+            f"(special tokens and prompt included): {named}. Chunk them smaller (`dragon-finetune chunk`), or "
+            f"{WAYS_TO_SPLIT}."
         )
 
     def _embed_split(
@@ -288,7 +287,7 @@ class FineTunedEmbedder:
         limit = self.folder.limit
         lengths = [min(count, limit or count) for count in tokens]
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
-        with tqdm(total=sum(lengths), desc="embed", unit="token", disable=None if options.show else True) as bar:
+        with progress(total=sum(lengths), desc="embed", unit="token", show=options.show) as bar:
             prompt = self.folder.prompts.of(role)
             vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
         return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors

@@ -54,7 +54,7 @@ def embed_sorted(
         prompt: goes before each text.
         batcher: the budget of a batch.
         role: which way the texts go through a model that has several.
-        bar: a tqdm bar, moved by tokens.
+        bar: what says how far it is (`progress`), moved by tokens.
     """
     vectors = np.empty((len(texts), engine.dimension), dtype=np.float32)
     for batch in batcher.batches(lengths):

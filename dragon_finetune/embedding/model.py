@@ -1,16 +1,15 @@
 """Loading a sentence-transformers folder."""
 
 import math
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from typing import Any
 
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
+from dragon_finetune.embedding.chatter import libraries_quiet, missing_weights
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.routes import input_modules
 from dragon_finetune.errors import ModelError
@@ -37,11 +36,13 @@ def load_model(
 
     Raises:
         ModelError: the folder can't be loaded, or remote code is asked for without a revision.
+
+    Warns of weights that the folder lacks.
     """
     if trust_remote_code and not revision:
         raise ModelError("trust_remote_code runs code from the hub: pin it with `revision: <commit>`.")
     try:
-        with library_bars_quiet():
+        with libraries_quiet() as said:
             model = SentenceTransformer(
                 str(folder.path),
                 device=device,
@@ -53,6 +54,12 @@ def load_model(
             )
     except Exception as error:
         raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
+    if lacking := missing_weights(said):
+        warnings.warn(
+            f"{folder.path} holds no weights for {', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}: they "
+            "are random, and so is every vector. Copy the model again.",
+            stacklevel=2,
+        )
     for module in input_modules(model):
         if folder.limit is not None and module.max_seq_length != math.inf:  # a static encoder has no limit to set
             module.max_seq_length = folder.limit
@@ -85,17 +92,3 @@ def _give_padding(tokenizer: Any, folder: ModelFolder) -> None:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = token
-
-
-@contextmanager
-def library_bars_quiet() -> Iterator[None]:
-    """Keep transformers' own bars off a stderr that is no terminal."""
-    bars = transformers.utils.logging
-    hide = bars.is_progress_bar_enabled() and not sys.stderr.isatty()
-    if hide:
-        bars.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if hide:
-            bars.enable_progress_bar()  # type: ignore[no-untyped-call]

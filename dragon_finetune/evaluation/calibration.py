@@ -55,8 +55,10 @@ def calibrate(base: Evaluation, tuned: Evaluation) -> Calibration:
     beyond a threshold; each threshold is mapped in the distribution of that very distance over questions.
 
     Raises:
-        DataError: a run retrieved nothing at all.
+        DataError: a run retrieved nothing at all, or is judged by era B.
     """
+    if "b" in (base.era.name, tuned.era.name):
+        raise DataError("era B's score looks at no distance; there is nothing to calibrate.")
     far, top = (_median_distances(run) for run in (base, tuned)), (_top_distances(run) for run in (base, tuned))
     (base_far, tuned_far), (base_top, tuned_top) = tuple(far), tuple(top)
     thresholds = Thresholds(

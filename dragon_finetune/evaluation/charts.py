@@ -58,18 +58,18 @@ def intervals(groups: Mapping[str, "Group"]) -> str:
     return svg(bottom + 26, "difference by group with 95% intervals", parts)
 
 
-def slopes(base: Sequence[float], tuned: Sequence[float]) -> str:
-    """Return a line per question from its base score to its tuned one; thicker where several coincide."""
+def slopes(base: Sequence[float], tuned: Sequence[float], *, lowest: int = 1) -> str:
+    """Return a line per question from its base score to its tuned one (`lowest` to 5), thicker for several."""
     counts: dict[tuple[float, float], int] = {}
     for pair in zip(base, tuned, strict=True):
         counts[pair] = counts.get(pair, 0) + 1
 
     def y(score: float) -> float:
-        return 20 + (5 - score) / 4 * 200
+        return 20 + (5 - score) / (5 - lowest) * 200
 
     left, right = 120, WIDTH - 120
     parts = [write(left, 12, "base", "small base-text", "end"), write(right, 12, "tuned", "small tuned-text")]
-    for score in range(1, 6):
+    for score in range(lowest, 6):
         parts.append(write(left - 14, y(score) + 4, str(score), "small faint", "end"))
         parts.append(write(right + 14, y(score) + 4, str(score), "small faint"))
     most = max(counts.values())

@@ -7,9 +7,10 @@ from typing import Any
 
 from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.comparison import Comparison, Group, first_few
+from dragon_finetune.evaluation.era import agreed
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.metrics import Ranking, mean_metrics
-from dragon_finetune.evaluation.scores import Evaluation, evaluate_results
+from dragon_finetune.evaluation.scores import Evaluation, evaluate, evaluate_results
 from dragon_finetune.evaluation.statistics import PairedTest, holm, paired_test
 
 Results = Evaluation | Path | str | Sequence[Mapping[str, Any]]
@@ -27,6 +28,8 @@ def compare(
 ) -> Comparison:
     """Return the paired comparison of two runs, given as Evaluations, answers files, or what `retrieve` returned.
 
+    Both are judged by the era that either tells.
+
     Args:
         base, tuned: the runs.
         leaks: what `find_leaks` found; without it nobody has looked, and the verdict says so.
@@ -34,9 +37,9 @@ def compare(
         seed: of the resampling.
 
     Raises:
-        DataError: the two runs are not over the same questions.
+        DataError: the two runs are not over the same questions, or of different eras.
     """
-    one, two = _evaluation(base), _evaluation(tuned)
+    one, two = _evaluations(base, tuned)
     _require_same_questions(one, two)
     ids = list(one.scores)
 
@@ -48,6 +51,7 @@ def compare(
     contaminated = 0 < len(unleaked) < len(ids)
     score = test("score")
     return Comparison(
+        era=one.era,
         base=one.mean,
         tuned=two.mean,
         score=score,
@@ -84,8 +88,10 @@ def correct_for_looking(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _evaluation(results: Results) -> Evaluation:
-    return results if isinstance(results, Evaluation) else evaluate_results(results)
+def _evaluations(base: Results, tuned: Results) -> list[Evaluation]:
+    found = [each if isinstance(each, Evaluation) else evaluate_results(each) for each in (base, tuned)]
+    era = agreed(dict(zip(("the base", "the tuned model"), (each.era for each in found), strict=True)))
+    return [each if each.era.name == era.name else evaluate(list(each.questions.values()), era) for each in found]
 
 
 def _require_same_questions(one: Evaluation, two: Evaluation) -> None:
@@ -99,7 +105,7 @@ def _require_same_questions(one: Evaluation, two: Evaluation) -> None:
 
 
 def _mean(run: Evaluation, ids: Sequence[Any]) -> float:
-    return sum(run.scores[each].score for each in ids) / len(ids)
+    return float(sum(run.scores[each].score for each in ids) / len(ids))
 
 
 def _members(run: Evaluation, ids: Iterable[Any], key: str) -> dict[str, list[Any]]:

@@ -2,11 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from dragon_finetune.evaluation.era import Era
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.statistics import PairedTest
 from dragon_finetune.evaluation.verdict import Verdict, reach
+
+
+class Names(NamedTuple):
+    """What a report calls the parts of a score; `coverage` is "" where it is the score."""
+
+    score: str
+    coverage: str
+    topics: str
+
+
+NAMES = {
+    "a": Names("score", "of that, topic coverage", "share of topics found"),
+    "b": Names("quality", "", "share of the topics' words found"),
+}
 
 
 @dataclass(frozen=True)
@@ -20,13 +35,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired comparison of rubric scores.
+    """A paired comparison of scores by the rules of one era.
 
     Attributes:
-        base, tuned: mean rubric scores, 1 to 5.
-        score: the paired test of the rubric.
-        coverage: that of the rubric's part that topic coverage gives; what distances took is the rest.
-        topics: that of the share of expected topics found, 0 to 1.
+        era: the era, and what told it.
+        base, tuned: mean scores, 1 to 5; in era B 0 to 5.
+        score: the paired test of the scores.
+        coverage: that of the score's part that topic coverage gives; what distances took is the rest. In era B, which
+            looks at no distance, the same as `score`.
+        topics: that of the share of expected topics found, in era B of their words, 0 to 1.
         groups: by "category", "difficulty", "source" and "temporal limit", as far as the questions have them.
         metrics: metric -> (base, tuned, test) over the questions that have a relevant chunk; {} without a corpus.
         unanswerable: ids of questions without any relevant chunk in the corpus.
@@ -37,6 +54,7 @@ class Comparison:
         p: of `score`, corrected.
     """
 
+    era: Era
     base: float
     tuned: float
     score: PairedTest
@@ -75,6 +93,7 @@ class Comparison:
         """Return everything as JSON-safe values."""
         return {
             "verdict": self.verdict.to_dict(),
+            **self.era.to_dict(),
             "base": self.base,
             "tuned": self.tuned,
             "p_corrected": self.p,
@@ -97,10 +116,12 @@ class Comparison:
         }
 
     def __str__(self) -> str:
+        names = NAMES[self.era.name]
         lines = [
             str(self.verdict),
-            f"score     base {self.base:.2f}, tuned {self.tuned:.2f}: {self.score}",
-            f"coverage  {self.coverage}",
+            f"judged by {self.era}",
+            f"{names.score:<9} base {self.base:.2f}, tuned {self.tuned:.2f}: {self.score}",
+            *([f"coverage  {self.coverage}"] if names.coverage else []),
             f"topics    {self.topics}",
         ]
         lines += [f"p corrected for {self.tried} candidates (Holm): {self.p:.4f}"] if self.tried > 1 else []

@@ -11,7 +11,7 @@ from dragon_finetune.evaluation.comparing import compare, correct_for_looking
 from dragon_finetune.evaluation.comparison import Comparison
 from dragon_finetune.evaluation.markdown import markdown
 from dragon_finetune.evaluation.report import Attachments, write_html
-from dragon_finetune.evaluation.runs import Corpus, Run, load_run
+from dragon_finetune.evaluation.runs import Corpus, Run, load_runs
 from dragon_finetune.evaluation.training_record import look_for_leaks, training_card, training_pairs
 from dragon_finetune.files import write_text
 
@@ -29,6 +29,7 @@ class Request:
         pairs: the training pairs, to look for leaks; default: what the tuned folder tells.
         model: the tuned folder, where the candidate is a file.
         seed: of the resampling.
+        era: "a" or "b", by whose rules; default: what the answers files tell.
     """
 
     base: str
@@ -38,6 +39,7 @@ class Request:
     pairs: Path | None = None
     model: str | None = None
     seed: int = 0
+    era: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,11 @@ def judge(request: Request) -> Outcome:
     """Return the comparison of a base with one tuned model, or with several candidates (p corrected by Holm).
 
     Raises:
-        DataError: a bad file, or files over different questions.
-        SettingsError: a model without chunk files or questions.
+        DataError: a bad file, or files over different questions or of different eras.
+        SettingsError: a model without chunk files or questions, or no such era.
     """
     corpus = Corpus(request.files, request.questions)
-    base = load_run(request.base, corpus)
-    runs = [load_run(source, corpus) for source in request.candidates]
+    base, *runs = load_runs([request.base, *request.candidates], corpus, request.era)
     comparisons = []
     for run in runs:
         model = run.model or request.model
@@ -137,5 +138,5 @@ def judge(request: Request) -> Outcome:
 def _calibration(base: Run, tuned: Run) -> Calibration | None:
     try:
         return calibrate(base.evaluation, tuned.evaluation)
-    except DataError:  # a run that retrieved nothing has no distances; its scores say so
+    except DataError:  # a run that retrieved nothing has no distances, and era B looks at none
         return None

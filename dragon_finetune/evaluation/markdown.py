@@ -2,7 +2,7 @@
 
 import re
 
-from dragon_finetune.evaluation.comparison import Comparison
+from dragon_finetune.evaluation.comparison import NAMES, Comparison
 from dragon_finetune.evaluation.statistics import PairedTest
 from dragon_finetune.text import printable
 
@@ -16,7 +16,8 @@ def cell(text: str) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """Return the comparison as markdown, for a pull request."""
-    lines = [comparison.verdict.sentence, "", "| | base | tuned | difference | 95% interval | p |"]
+    lines = [comparison.verdict.sentence, "", f"Judged by {cell(str(comparison.era))}.", ""]
+    lines.append("| | base | tuned | difference | 95% interval | p |")
     lines.append("|---|---:|---:|---:|---:|---:|")
     lines += [
         f"| {row['name']} | {row['base']} | {row['tuned']} | {row['difference']} | {row['interval']} | {row['p']} |"
@@ -51,12 +52,11 @@ def rows_of(comparison: Comparison) -> list[dict[str, str]]:
             "p": f"{test.p:.4f}",
         }
 
-    rows = [
-        row("score", comparison.base, comparison.tuned, comparison.score, 2),
-        row("of that, topic coverage", None, None, comparison.coverage, 2),
-        row("share of topics found", None, None, comparison.topics, 3),
-    ]
+    names = NAMES[comparison.era.name]
+    rows = [row(names.score, comparison.base, comparison.tuned, comparison.score, 2)]
+    rows += [row(names.coverage, None, None, comparison.coverage, 2)] if names.coverage else []
+    rows.append(row(names.topics, None, None, comparison.topics, 3))
     rows += [row(name, base, tuned, test, 4) for name, (base, tuned, test) in comparison.metrics.items()]
     if comparison.clean and comparison.clean_means:
-        rows.append(row("score of what did not leak", *comparison.clean_means, comparison.clean, 2))
+        rows.append(row(f"{names.score} of what did not leak", *comparison.clean_means, comparison.clean, 2))
     return rows

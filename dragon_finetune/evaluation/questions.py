@@ -1,10 +1,11 @@
 """Test questions and retrieval results, read and checked before anything is scored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError, suggest
+from dragon_finetune.evaluation.era import Era, era_of
 from dragon_finetune.files import read_json
 from dragon_finetune.text import check_text
 
@@ -18,7 +19,7 @@ def load_questions(path: Path | str) -> list[dict[str, Any]]:
         DataError: the file is no questions file, or a question lacks its text, id, difficulty, category or topics, or
             repeats an id; names the file and the question.
     """
-    return _checked(path, "questions", ("question_id", "question", "category", "difficulty", "expected_topics"))
+    return _checked(path, "questions", ("question_id", "question", "category", "difficulty", "expected_topics"))[0]
 
 
 def load_results(path: Path | str) -> list[dict[str, Any]]:
@@ -29,28 +30,48 @@ def load_results(path: Path | str) -> list[dict[str, Any]]:
     Raises:
         DataError: as `load_questions`, or a retrieved chunk without text or with a distance that is no finite number.
     """
+    results, _ = load_answers(path)
+    require_judgeable(results, path, "a")
+    return results
+
+
+def load_answers(path: Path | str) -> tuple[list[dict[str, Any]], Era]:
+    """Return the answers of a host's run of either era, and which it is; what only one era reads is not looked at.
+
+    Raises:
+        DataError: as `load_results`, but for distances.
+    """
     keys = ("question_id", "question", "category", "difficulty", "expected_topics", "retrieved_chunks")
-    results = _checked(path, "results", keys)
+    results, content = _checked(path, "results", keys)
     for result in results:
         where = f"{path}, question {result['question_id']}"
         chunks = result["retrieved_chunks"]
         if not isinstance(chunks, list):
             raise DataError(f"{where}: retrieved_chunks is {chunks!r:.60}; it must be a list. Run the retrieval again.")
         for rank, chunk in enumerate(chunks, start=1):
-            _check_chunk(chunk, f"{where}, chunk {rank}")
-    return results
+            text = chunk.get("text") if isinstance(chunk, Mapping) else None
+            if not isinstance(text, str):
+                raise DataError(f"{where}, chunk {rank}: the text is {text!r:.60}. Run the retrieval again.")
+    return results, era_of(path, content)
 
 
-def _check_chunk(chunk: Any, where: str) -> None:
-    found = chunk if isinstance(chunk, Mapping) else {}
-    if not isinstance(found.get("text"), str):
-        raise DataError(f"{where}: the text is {found.get('text')!r:.60}. Run the retrieval again.")
-    distance = found.get("distance")
-    if not isinstance(distance, (int, float)) or not abs(distance) < float("inf"):
-        raise DataError(f"{where}: the distance is {distance!r}. Run the retrieval again.")
+def require_judgeable(results: Sequence[Mapping[str, Any]], path: Path | str, era: str) -> None:
+    """Raise DataError for a chunk that an era can't judge: "a" reads distances, "b" orders in time."""
+    for result in results:
+        for rank, chunk in enumerate(result["retrieved_chunks"], start=1):
+            where = f"{path}, question {result['question_id']}, chunk {rank}"
+            if era == "a" and not _is_number(distance := chunk.get("distance")):
+                raise DataError(f"{where}: the distance is {distance!r}. Run the retrieval again.")
+            for name in ("temporal_order", "book_number") if era == "b" else ():
+                if chunk.get(name) is not None and not _is_number(chunk[name]):
+                    raise DataError(f"{where}: {name} is {chunk[name]!r:.60}; it must be a number or null.")
 
 
-def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     content = read_json(path, any_number=True)
     items = content.get(key) if isinstance(content, Mapping) else None
     if not isinstance(items, list) or not items:
@@ -72,7 +93,7 @@ def _checked(path: Path | str, key: str, needed: tuple[str, ...]) -> list[dict[s
         if item["question_id"] in seen:
             raise DataError(f"{where}: question_id {item['question_id']!r} occurs twice.")
         seen.add(item["question_id"])
-    return items
+    return items, content
 
 
 def _check_topics(topics: Any, where: str) -> None:

@@ -83,11 +83,15 @@ def _charts(comparison: Comparison, base: Evaluation, tuned: Evaluation, attachm
     scores = ([score.score for score in run.scores.values()] for run in (base, _in_order_of(base, tuned)))
     distances = all_distances(base), all_distances(tuned)
     marks = (HOST_THRESHOLDS.top_far, HOST_THRESHOLDS.far)
+    by_rubric = comparison.era.name == "a"
+    far = by_rubric and all(map(len, distances))
     return {
-        "scale": Markup(charts.tier_scale(comparison.base, comparison.tuned)) if not comparison.leaks else "",
+        "scale": Markup(charts.tier_scale(comparison.base, comparison.tuned))
+        if by_rubric and not comparison.leaks
+        else "",
         "groups": [(key, Markup(charts.intervals(groups))) for key, groups in comparison.groups.items()],
-        "slope_chart": Markup(charts.slopes(*scores)),
-        "distance_chart": Markup(charts.two_histograms(*distances, marks=marks)) if all(map(len, distances)) else "",
+        "slope_chart": Markup(charts.slopes(*scores, lowest=1 if by_rubric else 0)),
+        "distance_chart": Markup(charts.two_histograms(*distances, marks=marks)) if far else "",
         "token_chart": Markup(charts.bars(attachments.tokens)) if attachments.tokens else "",
     }
 
@@ -129,7 +133,7 @@ def _question(identity: Any, base: Evaluation, tuned: Evaluation) -> dict[str, A
 
 def _chunk(chunk: Mapping[str, Any], topics: Sequence[str]) -> dict[str, Any]:
     source = chunk.get("source_file") or chunk.get("source") or ""
-    return {"text": marked(str(chunk["text"]), topics), "distance": chunk["distance"], "source": source}
+    return {"text": marked(str(chunk["text"]), topics), "distance": chunk.get("distance"), "source": source}
 
 
 def _curves(card: Mapping[str, Any]) -> list["Markup"]:

@@ -1,5 +1,6 @@
 """A run to score: a host's answers file, or a model whose retrieval we run ourselves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.errors import SettingsError
+from dragon_finetune.evaluation.era import OWN_RETRIEVAL, Era, agreed, asked_for
 from dragon_finetune.evaluation.metrics import Ranking
-from dragon_finetune.evaluation.questions import load_questions, load_results
+from dragon_finetune.evaluation.questions import load_answers, load_questions, require_judgeable
 from dragon_finetune.evaluation.relevance import Relevance, rank_results
-from dragon_finetune.evaluation.scores import Evaluation, evaluate_results
+from dragon_finetune.evaluation.scores import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
@@ -47,7 +49,7 @@ class Run:
 
     Attributes:
         results: the questions with what was retrieved for each.
-        evaluation: their rubric.
+        evaluation: their scores, by their era's rules.
         rankings: question id -> ranking metrics; None if the corpus is unknown.
         model: the model whose retrieval this is, None for an answers file.
     """
@@ -58,23 +60,39 @@ class Run:
     model: str | None
 
 
-def load_run(source: str | Path, corpus: Corpus) -> Run:
-    """Return a run: an answers file is read; a model retrieves over the corpus.
+def load_run(source: str | Path, corpus: Corpus, era: str | None = None) -> Run:
+    """Return `load_runs` of one source."""
+    return load_runs([source], corpus, era)[0]
+
+
+def load_runs(sources: Sequence[str | Path], corpus: Corpus, era: str | None = None) -> list[Run]:
+    """Return runs, all judged by one era's rules: an answers file is read; a model retrieves over the corpus.
 
     Args:
-        source: an answers file (.json), or a model folder, hub name, or "embedded".
+        sources: each an answers file (.json), or a model folder, hub name, or "embedded".
         corpus: a model needs its files and questions.
+        era: "a" or "b"; default: what the answers files tell.
 
     Raises:
-        SettingsError: a model without chunk files or questions.
-        DataError: a bad file.
+        SettingsError: a model without chunk files or questions, or no such era.
+        DataError: a bad file, or files of different eras.
     """
-    if str(source).endswith(".json"):
-        results, model = load_results(source), None
-    else:
-        results, model = _retrieve(str(source), corpus), str(source)
+    asked = None if era is None else asked_for(era)
+    found = [_load(str(source), corpus) for source in sources]
+    judged_by = asked or agreed({str(source): told for source, (_, told, _) in zip(sources, found, strict=True)})
+    return [_judged(source, *each[::2], judged_by, corpus) for source, each in zip(sources, found, strict=True)]
+
+
+def _load(source: str, corpus: Corpus) -> tuple[list[dict[str, Any]], Era, str | None]:
+    if source.endswith(".json"):
+        return *load_answers(source), None
+    return _retrieve(source, corpus), OWN_RETRIEVAL, source
+
+
+def _judged(source: str | Path, results: list[dict[str, Any]], model: str | None, era: Era, corpus: Corpus) -> Run:
+    require_judgeable(results, source, era.name)
     rankings = rank_results(results, corpus.relevance) if corpus.files else None
-    return Run(results, evaluate_results(results), rankings, model)
+    return Run(results, evaluate(results, era), rankings, model)
 
 
 def _retrieve(model: str, corpus: Corpus) -> list[dict[str, Any]]:

@@ -3,14 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from dragon_finetune.evaluation.era import Era
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.statistics import PairedTest
-from dragon_finetune.evaluation.tiers import tier
+from dragon_finetune.evaluation.tiers import Tier, tier
 
 
 class Compared(Protocol):
     """What a verdict is reached from; `comparison.Comparison` has it and says what each part is."""
 
+    @property
+    def era(self) -> Era: ...
     @property
     def base(self) -> float: ...
     @property
@@ -36,7 +39,8 @@ class Verdict:
     Attributes:
         outcome: "better"; "distances only" (the score is better, but by topic coverage alone that is not shown);
             "worse"; "not shown" (the interval holds zero); or "contaminated".
-        tier: of the tuned model; None for a contaminated comparison, whose score means nothing.
+        tier: of the tuned model; None in era B, which has none, and for a contaminated comparison, whose score means
+            nothing.
         sentence: outcome, figures, and what to do next.
         leaks_checked: False if nobody looked for leaks: then the outcome holds only if there are none.
     """
@@ -64,17 +68,19 @@ def reach(comparison: Compared) -> Verdict:
     if comparison.leaks:
         return _contaminated(comparison)
     outcome = _outcome(comparison)
-    mark = tier(comparison.tuned)
+    mark = tier(comparison.tuned) if comparison.era.name == "a" else _NO_MARK
     figures = (
         f"{comparison.base:.2f} to {comparison.tuned:.2f}: {comparison.score.difference:+.2f}, 95% interval "
         f"{comparison.score.low:+.2f} to {comparison.score.high:+.2f}, p {comparison.p:.4f}"
     )
     checked = comparison.leaks is not None
-    parts = [f"{mark.name}, {_IN_WORDS[outcome]} ({figures}).", _next_step(comparison, outcome, mark.advice)]
+    words = mark.words if mark.name else "Era B's quality"
+    parts = [f"{words}; {_IN_WORDS[outcome]} ({figures}).", _next_step(comparison, outcome, mark.advice)]
     parts += [] if checked else ["Leaks were not looked for: give --pairs, or a model folder that tells."]
-    return Verdict(outcome, mark.name, " ".join(part for part in parts if part), checked)
+    return Verdict(outcome, mark.name or None, " ".join(part for part in parts if part), checked)
 
 
+_NO_MARK = Tier("", 0.0, "Era B has no pass mark; `evaluate` names the questions that it flags.")
 _IN_WORDS = {
     "better": "believably better than the base",
     "distances only": "but by its distances only",

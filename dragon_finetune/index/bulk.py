@@ -4,13 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
+from dragon_finetune.progress import progress
 
 _SHARD_TOKENS = 131_072  # what a kill may cost; enough for batches of even length
 _SHARD_ROWS = 4096
@@ -54,7 +53,7 @@ def _embed(files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbe
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0
-    with tqdm(total=total, desc="embed", unit="chunk", disable=None) as bar:
+    with progress(total=total, desc="embed", unit="chunk") as bar:
         for group in in_groups(read_chunks(files, unique=False)):
             texts = [chunk.text for chunk in group]
             keys = embedder.vector_keys(texts)

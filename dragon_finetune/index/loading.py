@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
@@ -14,6 +12,7 @@ from dragon_finetune.index.chroma import Record, open_client, read_ids, remove, 
 from dragon_finetune.index.collection import open_collection
 from dragon_finetune.index.origin import CHUNK_FILE, Origins
 from dragon_finetune.index.shards import VectorStore
+from dragon_finetune.progress import progress
 
 
 def load_collection(
@@ -43,7 +42,7 @@ def load_collection(
     """
     vectors = VectorStore(out, embedder)
     collection = open_collection(open_client(store), name, embedder)
-    chunks = tqdm(read_chunks(files), desc="load", unit="chunk", disable=None)
+    chunks = progress(read_chunks(files), desc="load", unit="chunk")
     written = upsert(collection, _records(chunks, vectors, embedder))
     if replace:
         _take_out_others(collection, files)

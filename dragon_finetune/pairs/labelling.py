@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from dragon_finetune.pair import ASKED_FROM, Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage
@@ -15,6 +14,7 @@ from dragon_finetune.pairs.fusion import nearest
 from dragon_finetune.pairs.searcher import Searcher
 from dragon_finetune.pairs.sources import HYBRID
 from dragon_finetune.pairs.words import ENGLISH, tokens
+from dragon_finetune.progress import progress
 from dragon_finetune.wording import run_together, spoken
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk
     copies: dict[str, list[int]] = defaultdict(list)
     for place, passage in enumerate(corpus.passages):
         copies[passage.text].append(place)
-    with tqdm(total=len(asked), desc="hybrid search", unit="query", disable=None) as bar:
+    with progress(total=len(asked), desc="hybrid search", unit="query") as bar:
         for start in range(0, len(asked), _QUERIES_AT_ONCE):
             block = asked[start : start + _QUERIES_AT_ONCE]
             for (place, query), cosines in zip(block, search.cosines([query for _, query in block]), strict=True):

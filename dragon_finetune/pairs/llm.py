@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import DataError, DragonFinetuneError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.locks import held
@@ -17,6 +15,7 @@ from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage
 from dragon_finetune.pairs.fusion import Lexical
 from dragon_finetune.pairs.ollama import generate
+from dragon_finetune.progress import progress
 
 PROMPT = (
     "Write one question of at most {words} words that a reader of these books might ask and that the following passage "
@@ -66,7 +65,7 @@ def _ask_for_all(corpus: Corpus, settings: LlmSettings, order: list[int]) -> Ite
     known = _remembered(settings.memory)
     lexical = Lexical([passage.text for passage in corpus.passages])
     with settings.memory.open("a", encoding="utf-8", newline="\n") as memory:
-        for place in tqdm(order, desc="queries", unit="passage", disable=None):
+        for place in progress(order, desc="queries", unit="passage"):
             passage = corpus.passages[place]
             key = _key(passage, settings)
             if key not in known:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import DataError
 from dragon_finetune.overlap import NEAR, jaccard, words
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.progress import progress
 
 MARGIN = 0.05
 """A negative must score below (1 - margin) of its positive (NV-Retriever: de Souza Moreira et al. 2024, 2407.15831)."""
@@ -69,7 +68,7 @@ def add_hard_negatives(
         raise DataError("the corpus is empty; there are no passages to take negatives from.")
     report = NegativesReport(pairs=len(pairs))
     done: list[Pair] = []
-    with tqdm(total=len(pairs), desc="negatives", unit="pair", disable=None) as bar:
+    with progress(total=len(pairs), desc="negatives", unit="pair") as bar:
         for start in range(0, len(pairs), _QUERIES_AT_ONCE):
             block = pairs[start : start + _QUERIES_AT_ONCE]
             found, deepened = _mine(block, search, per_pair, margin, report.refused)

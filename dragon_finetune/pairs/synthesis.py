@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import DataError, SettingsError, suggest
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus
@@ -19,6 +17,7 @@ from dragon_finetune.pairs.passage_sources import FEWEST_WORDS
 from dragon_finetune.pairs.searcher import Searcher
 from dragon_finetune.pairs.sources import HYBRID, SOURCES
 from dragon_finetune.pairs.style import QueryStyle
+from dragon_finetune.progress import progress
 
 DEFAULT_SOURCES = (HYBRID,)
 """With a model: what the ablation supports (docs/pairs.md)."""
@@ -109,7 +108,7 @@ def _made_by_source(
     chosen = tuple(settings.sources or (DEFAULT_SOURCES if search is not None else WITHOUT_MODEL))
     if HYBRID in chosen and search is None:
         raise SettingsError(f"the source {HYBRID!r} needs --model: the base that is to be trained.")
-    for name in tqdm(chosen, desc="pairs", unit="source", disable=None):
+    for name in progress(chosen, desc="pairs", unit="source"):
         dice = random.Random(f"{settings.seed}/{name}")
         if name == HYBRID and search is not None:
             yield name, hybrid(search, dice, settings.style, settings.per_chunk)

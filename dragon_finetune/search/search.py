@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from tqdm import tqdm
 
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
 from dragon_finetune.files import absolute, read_json, write_text
 from dragon_finetune.processes import python_of_ours, start
+from dragon_finetune.progress import progress
 from dragon_finetune.search.budget import Budget
 from dragon_finetune.search.plan import SearchPlan
 from dragon_finetune.search.queue import BEST_OF, Queue
@@ -106,7 +106,7 @@ class Search:
         return TrainingConfig(**{"overwrite": False, **extra, **self._shared, **point, "output_dir": folder})
 
     def _work_off(self, queue: Queue) -> None:
-        with tqdm(desc="trials", unit="trial", disable=None) as bar:
+        with progress(desc="trials", unit="trial") as bar:
             while True:
                 with queue.taken(lambda: self._spent(queue.study)) as trial:
                     if trial is None:

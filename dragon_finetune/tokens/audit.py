@@ -4,13 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.pair import as_pair, is_pair_like
+from dragon_finetune.progress import progress
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.advice import DensityTally
 from dragon_finetune.tokens.audit_report import FieldAudit, TokenAudit
@@ -33,10 +32,10 @@ def audit_tokens(
 
     Args:
         texts_or_pairs: texts, chunks (mappings with `text`), pairs, InputExamples, Dataset rows, or the path of a
-            JSON-lines file of these. Streamed: it may be longer than memory.
+            JSON-lines file of these; a Path among them stands for its lines. Streamed: it may be longer than memory.
         model: folder, hub name, "embedded", or an open ModelFolder (its limit and prompts are the ones that count).
         field: audit this field of each record instead, as document text.
-        show_progress: show a bar on stderr (never when stderr is no terminal).
+        show_progress: say on stderr how far it is (`progress`).
 
     Raises:
         DataError: an item without text, or with a text that is no string or empty; names file and line, or position.
@@ -50,8 +49,9 @@ def audit_tokens(
         for role, tokenizer in folder.load_tokenizers().items()
     }
     tallies: dict[str, Tally] = {}
-    density = DensityTally()
-    items = tqdm(_placed(texts_or_pairs), desc="audit", unit="item", disable=None if show_progress else True)
+    documents = counters["document"]
+    density = DensityTally(folder.limit - documents.overhead, documents.bare_counts) if folder.limit else None
+    items = progress(_placed(texts_or_pairs), desc="audit", unit="item", show=show_progress)
     for name, batch in _batched(_fields(items, field)):
         role = _ROLES.get(name, "document")
         counter = counters[role]
@@ -59,17 +59,22 @@ def audit_tokens(
         looked_at = counter.counts_and_unknown(text.text for text in batch)
         for text, (tokens, unknown) in zip(batch, looked_at, strict=True):
             tally.add(tokens, text, unknown)
-            if role == "document":
-                density.add(len(text.text), tokens - counter.overhead)
-    advice = density.advice(folder.limit - counters["document"].overhead) if folder.limit else None
-    return TokenAudit(str(model), folder.limit, {name: tally.finish() for name, tally in tallies.items()}, advice)
+            if density and role == "document":
+                density.add(text.text, tokens - counter.overhead)
+    fields = {name: tally.finish() for name, tally in tallies.items()}
+    return TokenAudit(_name(model), folder.limit, fields, density.advice() if density else None)
+
+
+def _name(model: "str | Path | ModelFolder") -> str:
+    return str(model.path if isinstance(model, ModelFolder) else model)
 
 
 def _placed(source: "Iterable[Any] | str | Path") -> Iterator[tuple[str, Any]]:
-    if isinstance(source, (str, Path)):
-        yield from ((f"{source}, line {number}", record) for number, record in read_jsonl(source))
-    else:
-        yield from ((f"item {index}", item) for index, item in enumerate(source))
+    for index, item in enumerate([Path(source)] if isinstance(source, (str, Path)) else source):
+        if isinstance(item, Path):
+            yield from ((f"{item}, line {number}", record) for number, record in read_jsonl(item))
+        else:
+            yield f"item {index}", item
 
 
 def _fields(items: Iterable[tuple[str, Any]], field: str | None) -> Iterator[tuple[str, Text]]:

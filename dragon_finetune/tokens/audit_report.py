@@ -134,11 +134,7 @@ class TokenAudit:
                 "a model whose tokenizer knows their script, and break up what is no word (hex, base64, long URLs)."
             )
         if self.advice:
-            lines += [
-                f"For a host that cuts by characters ({self.advice.mean_chars_per_token:.2f} characters per token, "
-                f"{self.advice.dense_chars_per_token:.2f} in the densest texts):",
-                str(self.advice),
-            ]
+            lines += self.advice.lines()
         return "\n".join(lines if self.fields else [*lines, "no texts"])
 
 

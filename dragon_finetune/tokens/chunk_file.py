@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import read_jsonl, require_other_file, write_jsonl
+from dragon_finetune.progress import progress
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.chunking import TokenChunker
 
@@ -35,5 +34,5 @@ def chunk_file(source: Path | str, target: Path | str, chunker: TokenChunker) ->
         for written, chunk in enumerate(chunker.chunk_records(records()), start=1):  # noqa: B007
             yield chunk
 
-    write_jsonl(target, tqdm(chunks(), desc="chunk", unit="chunk", disable=None))
+    write_jsonl(target, progress(chunks(), desc="chunk", unit="chunk"))
     return read, written

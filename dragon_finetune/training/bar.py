@@ -1,13 +1,14 @@
-"""A bar on stderr for a Trainer's steps."""
+"""What a Trainer says of its steps on stderr."""
 
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from dragon_finetune.progress import progress
 
 
 class BarCallback(TrainerCallback):
-    """A bar on stderr, silent when that is no terminal. (The Trainer's own writes its logs to stdout.)"""
+    """Says on stderr how far training is (`progress`). (The Trainer's own bar writes its logs to stdout.)"""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -16,7 +17,7 @@ class BarCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Open the bar."""
-        self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", disable=None)
+        self._bar = progress(total=state.max_steps, initial=state.global_step, desc="train", unit="step")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Move it."""
@@ -32,4 +33,9 @@ class BarCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Close it."""
-        self._bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Say no more, also where training ended by an error."""
+        if self._bar is not None:
+            self._bar.close()

@@ -133,8 +133,8 @@ class FineTuner:
         audit = audit_tokens(pairs, folder, show_progress=True)
         if self.config.on_overflow == "error":
             audit.require_within_limit(
-                "Chunk the positives smaller, raise max_seq_length if the model allows it, or set "
-                "on_overflow='truncate' to cut them off."
+                "Chunk the positives smaller, raise max_seq_length if the model allows it, or cut them off: "
+                "`--on-overflow truncate` on the command line, `on_overflow: truncate` in the --config file."
             )
         return audit
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from sentence_transformers.base.sampler import BatchSamplers
 from transformers import PrinterCallback, TrainerCallback
 
-from dragon_finetune.embedding.model import library_bars_quiet
+from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.model_folder import Prompts
 from dragon_finetune.pair import Pair
@@ -52,19 +53,19 @@ def fit(
     model.model_card_data.widget = [{"text": "none"}]
     rows, pairs = rows_of(training)
     datasets = to_datasets(pairs, rows)
-    stop = StopCallback()
+    stop, bar = StopCallback(), BarCallback()
     trainer = _WholeTrainer(
         model=model,
         args=_arguments(model, config, prompts, checkpoints, training),
         train_dataset=datasets,
         loss=_losses(model, config, prompts, rows, datasets),
-        callbacks=[BarCallback(), stop, *callbacks],
+        callbacks=[bar, stop, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
     if checkpoint:
         print(f"going on from step {checkpoint.name.rpartition('-')[2]}", file=sys.stderr, flush=True)
-    quiet = library_bars_quiet()
-    with stoppable(stop), quiet, saving_into(checkpoints), sorted_slices(model, slice_tokens(config, model.device)):
+    sorting = sorted_slices(model, slice_tokens(config, model.device))
+    with stoppable(stop), libraries_quiet(), saving_into(checkpoints), sorting, closing(bar):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 

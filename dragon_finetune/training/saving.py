@@ -6,7 +6,7 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
-from dragon_finetune.embedding.model import library_bars_quiet
+from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.training.config import TrainingConfig
 
@@ -21,7 +21,7 @@ def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> N
     """Save a model as a complete folder in fp32 safetensors, with the prompts and the limit it was used with."""
     model.prompts = {"query": folder.prompts.query, "document": folder.prompts.document}
     model.default_prompt_name = None
-    with library_bars_quiet():
+    with libraries_quiet():
         model.save_pretrained(str(path), create_model_card=False)
 
 

@@ -67,6 +67,47 @@ def test_a_closed_pipe_is_no_fault(tiny, write_jsonl):
     assert done.stderr == ""
 
 
+PRINTING = {
+    "audit of what is too long": "audit long.jsonl --model tiny --json",
+    "plugins": "plugins",
+    "help": "--help",
+    "bad input": "audit nothing.jsonl --model tiny",
+    "explain": "run --explain -m json.tool",
+    "chunk": "chunk chunks.jsonl out.jsonl --model tiny",
+}
+ENDS = {
+    "stdout is not read": "| true",
+    "nothing is read": "2>&1 | true",
+    "stdout is closed": ">&-",
+    "stderr is closed": ">/dev/null 2>&-",
+    "both are closed": ">&- 2>&-",
+    "all are closed": "<&- >&- 2>&-",
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell's redirections")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRINTING)
+def test_whoever_stops_reading_changes_no_answer(tiny, write_jsonl, name):
+    folder = write_jsonl("chunks.jsonl", [{"text": f"bell {n}"} for n in range(50)]).parent
+    write_jsonl("long.jsonl", [{"text": "bell " * 200}])
+    (folder / "tiny").symlink_to(tiny)
+
+    def code_of(redirected, **environment):
+        line = f"{COMMAND} {PRINTING[name]} {redirected}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        for word in ("fault", "BrokenPipe", "Traceback", "Exception ignored", "lost sys.stderr"):
+            assert word not in done.stderr + done.stdout
+        return done.returncode
+
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    answer = code_of("", **plain)
+    assert {end: code_of(how, **plain) for end, how in ENDS.items()} == dict.fromkeys(ENDS, answer)
+    assert code_of("| true", **plain, PYTHONUNBUFFERED="1") == answer
+
+
 @pytest.mark.parametrize(
     "text", ["a | b", "<script>x</script>", "![i](http://x)", "[l](http://x)", "a\nb", "`c`", "*b*"]
 )

@@ -48,6 +48,19 @@ def test_tiers(mean, name):
     assert tier(mean).name == name
 
 
+@pytest.mark.parametrize("mean", [1.0, 2.2, 2.7, 3.0, 3.49, 3.5, 5.0])
+def test_the_words_of_a_tier_name_the_plans_mark_and_the_scripts(mean):
+    words = tier(mean).words
+    assert words.startswith(tier(mean).name)
+    assert ("MVP by the plan (3.0), below the script's pass mark (3.5)" in words) == (3.0 <= mean < 3.5)
+    assert ("past the plan's MVP (3.0) and the script's pass mark (3.5)" in words) == (mean >= 3.5)
+    assert ("below the plan's MVP (3.0) and the script's pass mark (3.5)" in words) == (mean < 3.0)
+    results = evaluation([round(mean)] * 3)
+    results.questions.update({n: {"difficulty": "easy", "category": "plot"} for n in range(3)})
+    assert tier(round(mean)).words in str(results)
+    assert tier(round(mean)).words in compare(evaluation([2] * 9), evaluation([round(mean)] * 9)).verdict.sentence
+
+
 def test_a_mean_outside_the_scale_has_no_tier():
     with pytest.raises(DataError, match="between 1 and 5"):
         tier(0.9)

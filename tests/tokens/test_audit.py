@@ -100,7 +100,7 @@ def test_advice_keeps_what_the_host_cuts_by_characters_within_the_limit(tiny_mod
     folder = ModelFolder.open(tiny_models["wordpiece"])
     advice = audit_tokens([text * 60, text * 90], folder).advice
     assert str(advice).splitlines()[0] == f"MAX_TOKENS={advice.max_tokens}"
-    assert advice.overlap_tokens < advice.target_tokens < advice.max_tokens
+    assert advice.overlap_tokens < advice.target_tokens == advice.max_tokens
     counter = TokenCounter(folder)
     largest = advice.max_tokens * advice.chars_per_token  # what the host will fill with characters
     assert counter.count((text * 100)[:largest]) <= 64
@@ -155,3 +155,20 @@ def test_bad_lines_are_named(tmp_path, tiny, line, words):
     file.write_text('{"text": "fine"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=words):
         audit_tokens(file, tiny)
+
+
+def test_many_files_are_one_audit_and_each_line_has_its_own_place(cli, write_jsonl, tiny, tmp_path):
+    files = [write_jsonl(f"{n}.jsonl", [{"text": "short"}, {"text": "long " * (100 + n)}]) for n in range(3)]
+    done = cli("audit", *files, "--model", tiny, "--json")
+    field = json.loads(done.stdout)["fields"]["text"]
+    assert (done.returncode, field["texts"], field["over_limit"]) == (1, 6, 3)
+    assert [each["where"] for each in field["worst"][:3]] == [f"{tmp_path}/{n}.jsonl, line 2" for n in (2, 1, 0)]
+    bad = cli("audit", files[0], "nothing.jsonl", "--model", tiny)
+    assert (bad.returncode, "nothing.jsonl does not exist" in bad.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("model", [str, ModelFolder.open])
+def test_an_audit_shows_the_models_path_and_no_object(tiny, model):
+    audit = audit_tokens(["short"], model(tiny))
+    assert audit.to_dict()["model"] == str(tiny)
+    assert str(audit).startswith(f"Token audit under {tiny}: limit 64")

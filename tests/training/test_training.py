@@ -1,6 +1,7 @@
 """A training run as its user sees it: what it says, what it refuses, the command."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -79,6 +80,7 @@ def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl,
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pairs"] == {"training": 36, "validation": 4}
     plan = cli("train", "pairs.jsonl", "--base-model", model, "--output", "out3", "--dry-run")
+    assert not re.search(r"\w\(\w+=", plan.stdout), "an object's repr"
     assert "Nothing was trained" in plan.stdout
     assert "3 steps of" in plan.stdout
     assert not (tmp_path / "out3").exists()

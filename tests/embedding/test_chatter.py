@@ -1,0 +1,100 @@
+"""What the libraries below log stays off stderr; what of it is a fault is told in our own words."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import make_pairs
+from safetensors.torch import load_file, save_file
+
+from dragon_finetune.embedding.model import load_model
+from dragon_finetune.files import write_json
+from dragon_finetune.model_folder import ModelFolder
+
+LAYER = "encoder.layer.1.output.LayerNorm.weight"
+CHATTER = ("[transformers]", "LOAD REPORT", "Token indices", "loss_type", "Loading weights")
+
+
+def changed(folder, to, change):
+    """Return a copy of a model whose tensors were changed."""
+    shutil.copytree(folder, to)
+    tensors = load_file(to / "model.safetensors")
+    change(tensors)
+    save_file(tensors, to / "model.safetensors", metadata={"format": "pt"})
+    return to
+
+
+@pytest.fixture
+def place(tmp_path, tiny, write_jsonl):
+    changed(tiny, tmp_path / "noisy", lambda tensors: tensors.update(nobodys=tensors[LAYER].clone()))
+    write_jsonl("long.jsonl", [{"chunk_id": f"c{n}", "text": f"Tale {n} of the lamp. " * 100} for n in range(3)])
+    write_jsonl("tales.jsonl", [{"text": f"Tale {n} of the lamp. House {n} has an oar."} for n in range(60)])
+    write_jsonl("pairs.jsonl", make_pairs(20))
+    write_json(tmp_path / "few.yaml", {"max_steps": 1, "batch_size": 8, "device": "cpu", "on_overflow": "truncate"})
+    question = {"question": "who lit the lamp", "category": "plot", "expected_topics": ["lamp"]}
+    write_json(tmp_path / "questions.json", {"questions": [{"question_id": 1, "difficulty": "easy", **question}]})
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_no_command_lets_the_libraries_chatter(place, cli):
+    lines = [
+        "audit long.jsonl -m noisy",
+        "chunk long.jsonl chunks.jsonl -m noisy",
+        "pairs tales.jsonl --out made.jsonl -m noisy --hard-negatives 1",
+        "embed chunks.jsonl -m noisy --out v --engine torch --store stores --collection books",
+        "embed long.jsonl -m noisy --out w --engine openvino --on-overflow split",
+        "embed long.jsonl -m noisy --out x --engine torch --on-overflow truncate",
+        "doctor -m noisy --store stores",
+        "train pairs.jsonl --base-model noisy --config few.yaml --output out",
+        "train pairs.jsonl --base-model noisy --config few.yaml --output out2 --dry-run",
+        "evaluate -m noisy --chunks long.jsonl --questions questions.json",
+        "compare noisy out --chunks long.jsonl --questions questions.json",
+    ]
+    for line in lines:
+        done = cli(*line.split(), DRAGON_FINETUNE_CACHE=str(place / "cache"))
+        assert done.returncode in (0, 1), done.stderr
+        assert not [word for word in CHATTER if word in done.stderr], (line, done.stderr)
+
+
+def test_weights_that_are_not_there_are_told_by_us(tiny, tmp_path):
+    folder = changed(tiny, tmp_path / "model", lambda tensors: tensors.pop(LAYER))
+    with pytest.warns(UserWarning, match=rf"holds no weights for {LAYER}.*random"):
+        load_model(ModelFolder.open(folder), device="cpu")
+
+
+@pytest.mark.parametrize("change", ["surplus", "no pooler"])
+def test_what_changes_no_vector_is_not_told(tiny, tmp_path, change, cli, write_jsonl):
+    def apply(tensors):
+        if change == "surplus":
+            tensors["nobodys"] = tensors[LAYER].clone()
+        else:
+            for name in [name for name in tensors if name.startswith("pooler.")]:
+                del tensors[name]
+
+    changed(tiny, tmp_path / "model", apply)
+    write_jsonl("chunks.jsonl", [{"text": "who lit the lamp"}])
+    done = cli("embed", "chunks.jsonl", "-m", "model", "--out", "v", "--engine", "torch")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_host_of_ours_hears_transformers_as_before(tiny, tmp_path):
+    """Under `run`, and in a program that uses the library, the log is as loud as it was, before and afterwards."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import transformers\n"
+        "from dragon_finetune import FineTunedEmbedder\n"
+        f"log = transformers.utils.logging.get_logger('transformers.host')\n"
+        "log.warning('before')\n"
+        f"FineTunedEmbedder({json.dumps(str(tiny))}, device='cpu', engine='torch').embed_query('x')\n"
+        "log.warning('after')\n",
+        encoding="utf-8",
+    )
+    for command in (["script.py"], ["-m", "dragon_finetune.cli", "run", "script.py"]):
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "before" in done.stderr
+        assert "after" in done.stderr
