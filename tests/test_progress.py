@@ -14,7 +14,7 @@ from conftest import make_pairs
 import dragon_finetune
 from dragon_finetune import progress as told
 from dragon_finetune.files import write_json, write_jsonl
-from dragon_finetune.progress import progress, working
+from dragon_finetune.progress import _VOICE, progress, working
 
 PACKAGE = Path(dragon_finetune.__file__).parent
 # The command, with half a minute that is over at once.
@@ -39,6 +39,7 @@ COMMANDS = {
 
 @pytest.fixture
 def hurried(monkeypatch):
+    monkeypatch.setattr("dragon_finetune.progress._VOICE", type(_VOICE)())  # an earlier test may have left work open
     monkeypatch.setattr(told, "INTERVAL", 0.01)
 
 
