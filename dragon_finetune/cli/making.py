@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dragon_finetune.cli.options import Json, print_result
+from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
     from dragon_finetune.pair import Pair
@@ -114,16 +115,8 @@ def _train(settings: "TrainingConfig", pairs: "list[Pair]", dry_run: bool, as_js
         print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
         return
     result = FineTuner(settings).train(pairs)
-    pasted = _for_generation_c(result.path)
-    print_result(result.model_dump(mode="json"), f"{result}\n{pasted}", as_json)
+    print_result(result.model_dump(mode="json"), str(result), as_json)
+    if not as_json:  # it loads the model once more
+        from dragon_finetune.codex.host_config import for_generation_c
 
-
-def _for_generation_c(folder: Path) -> str:
-    from dragon_finetune.codex.host_config import as_source, host_config
-    from dragon_finetune.errors import SettingsError
-
-    try:
-        pasted = as_source(host_config(folder))
-    except SettingsError as error:
-        return f"generation C's own manager can't load it: {error}"
-    return f"for the Config of a codex of generation C, whose own manager loads it so:\n{pasted}"
+        print(printable(for_generation_c(result.path)))

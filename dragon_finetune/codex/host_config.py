@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import SettingsError
+from dragon_finetune.errors import DragonFinetuneError, SettingsError
 from dragon_finetune.model_folder import ModelFolder, Role
 
 # Texts that begin as texts do: with a letter of either case, a digit, a sign, a space, a script without spaces.
@@ -38,6 +38,15 @@ def as_source(config: dict[str, Any]) -> str:
     """Return the dict as Python to paste into the host's Config."""
     lines = [f'    "{key}": {"None" if value is None else json.dumps(value)},' for key, value in config.items()]
     return "\n".join(["EMBEDDING_MODEL_FINETUNED = {", *lines, "}"])
+
+
+def for_generation_c(model: Path | str) -> str:
+    """Return what to paste to have generation C load a model, or why it can't be had; raises nothing of ours."""
+    try:
+        pasted = as_source(host_config(model))
+    except DragonFinetuneError as error:
+        return f"generation C's own manager can't load it: {error}"
+    return f"for the Config of a codex of generation C, whose own manager loads it so:\n{pasted}"
 
 
 def _prefix(folder: ModelFolder, role: Role) -> str | None:

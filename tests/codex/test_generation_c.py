@@ -1,15 +1,14 @@
 """Generation C: its chunker, its dicts, refusals that it would swallow, and its own manager on a tuned folder."""
 
 import json
-import pickle
 import shutil
 
 import numpy as np
 import pytest
-from runs_of_hosts import DATA, SCRIPTS_C, git, lay_out, plainly, run, run_all
+from runs_of_hosts import DATA, lay_out, plainly, run
 
 from dragon_finetune import FineTunedEmbedder
-from dragon_finetune.codex.host_config import host_config
+from dragon_finetune.codex.host_config import for_generation_c, host_config
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.tokens.counting import TokenCounter
@@ -25,19 +24,6 @@ def with_book(host):
     books.mkdir(parents=True, exist_ok=True)
     (books / "one.txt").write_text(text, encoding="utf-8")
     return text
-
-
-@pytest.mark.parametrize("embedder", ["base", "finetuned"])
-def test_its_scripts_run_unchanged(tmp_path, tiny, env_of, embedder):
-    host = lay_out("c", tmp_path / "host", env_of[embedder])
-    done = run_all(host, SCRIPTS_C)
-    assert "quality:" in done[-1].stdout, done[-1].stderr
-    assert git(host, "status", "--porcelain") == ""
-    model = FineTunedEmbedder("embedded" if embedder == "base" else tiny, precision="fp32", on_overflow="split")
-    for file in (host / "data" / "embeddings").glob("*.pkl"):
-        records = pickle.loads(file.read_bytes())
-        vectors = np.array([record["embedding"] for record in records.values()])
-        assert np.allclose(vectors, model.encode([r["text"] for r in records.values()], role="document"), atol=1e-4)
 
 
 def test_its_chunker_embeds_sentences_and_counts_tokens_with_ours(tmp_path, env_of):
@@ -119,3 +105,7 @@ def test_a_prompt_that_a_space_would_change_is_said_to_be_impossible(tmp_path, t
     file.write_text(json.dumps(said), encoding="utf-8")
     with pytest.raises(SettingsError, match="no space after it"):
         host_config(folder)
+
+
+def test_what_can_not_be_loaded_for_it_takes_nothing_from_a_finished_training(tmp_path):
+    assert "can't load it: " in for_generation_c(tmp_path / "no such folder")

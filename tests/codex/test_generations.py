@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs_of_hosts import COMMAND, SCRIPTS_A, SCRIPTS_B, git, lay_out, plainly, run, run_all
+from runs_of_hosts import COMMAND, SCRIPTS_A, SCRIPTS_B, SCRIPTS_C, git, lay_out, plainly, run, run_all
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.evaluation.questions import load_results
@@ -49,9 +49,10 @@ def test_generation_a_runs_unchanged_with_prompts_of_their_own(tmp_path, tiny, e
 
 
 @pytest.mark.parametrize("embedder", ["base", "finetuned"])
-def test_generation_b_runs_unchanged(tmp_path, tiny, env_of, embedder):
-    host = lay_out("b", tmp_path / "host", env_of[embedder])
-    done = run_all(host, SCRIPTS_B)
+@pytest.mark.parametrize(("generation", "scripts"), [("b", SCRIPTS_B), ("c", SCRIPTS_C)])
+def test_later_generations_run_unchanged(tmp_path, tiny, env_of, embedder, generation, scripts):
+    host = lay_out(generation, tmp_path / "host", env_of[embedder])
+    done = run_all(host, scripts)
     assert "quality:" in done[-1].stdout, done[-1].stderr
     assert git(host, "status", "--porcelain") == ""
     model = model_of(embedder, tiny)
