@@ -64,9 +64,11 @@ class _Spoken:
         self._total = total if total is not None or not hasattr(items, "__len__") else len(items)  # type: ignore[arg-type]
         self._postfix = ""
         self._started = time.monotonic()
-        _VOICE.speak_of(self)
+        if items is None:  # else it begins with the first item, if it ever does
+            _VOICE.speak_of(self)
 
     def __iter__(self) -> Iterator[Any]:
+        _VOICE.speak_of(self)
         try:
             for item in self._items or ():
                 yield item

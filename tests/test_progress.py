@@ -148,3 +148,10 @@ def test_a_stderr_that_is_gone_stops_no_work(hurried, monkeypatch, tmp_path, clo
             time.sleep(0.02)
             items.append(each)
     assert items == [0, 1, 2]
+
+
+def test_what_was_never_begun_is_not_spoken_of(hurried, capsys):
+    begun = progress(range(3), desc="load", unit="chunk")
+    time.sleep(0.05)
+    assert capsys.readouterr().err == ""
+    assert list(begun) == [0, 1, 2]
