@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError
+from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.json_text import dump, parse
 
 _SECONDS_OF_A_DAY = 86_400
@@ -64,6 +64,19 @@ def encoding_of(path: Path | str) -> str:
     with _readable(path), path.open("rb") as file:
         beginning = file.read(2)
     return "utf-16" if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def read_env_file(path: Path | str = ".env") -> dict[str, str]:
+    """Return the variables that a dotenv file sets, {} where there is none. Raises SettingsError if it is not UTF-8."""
+    from dotenv import dotenv_values
+
+    if not Path(path).is_file():
+        return {}
+    try:
+        said = dotenv_values(path, encoding=encoding_of(path))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from None
+    return {name: value for name, value in said.items() if value is not None}
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 import os
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from dotenv import dotenv_values
 from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dragon_finetune.errors import SettingsError, nearest, suggest
-from dragon_finetune.files import absolute, encoding_of
+from dragon_finetune.files import absolute, encoding_of, read_env_file
 from dragon_finetune.model_place import absolute_if_folder
 
 OnOverflow = Literal["error", "split", "truncate"]
@@ -107,17 +107,14 @@ def read_switch(config: Mapping[str, Any], *, env_file: Path | str = ".env") -> 
         near = nearest(str(key), _TOP_LEVEL)
         if near and key not in _TOP_LEVEL:
             warnings.warn(f"codex.yaml has the key {key!r}, which nobody reads; did you mean {near!r}?", stacklevel=1)
-    for name in {**os.environ, **_variables_of(env_file)}:
+    for name in {**os.environ, **read_env_file(env_file)}:
         if (instead := _misspelt(name)) is not None:
             warnings.warn(f"the variable {name} is read by nobody; did you mean {instead}?", stacklevel=1)
     known = {key: config[key] for key in Switch.model_fields if config.get(key) is not None}
     return _read(Switch, "", known, env_file, where="codex.yaml")
 
 
-def _variables_of(env_file: Path | str) -> dict[str, Any]:
-    return dotenv_values(env_file, encoding=encoding_of(env_file)) if Path(env_file).is_file() else {}
-
-
+@lru_cache(maxsize=1024)
 def _misspelt(variable: str) -> str | None:
     """Return the variable of ours that one is like but is not; nobody else's begin with FINETUNED_."""
     known = [

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from dragon_finetune.codex.switch import chosen as codex_chosen
 from dragon_finetune.errors import SettingsError, TokenLimitError
 from dragon_finetune.settings import read_options, read_switch
 
@@ -85,3 +86,11 @@ def test_a_refusal_of_long_texts_names_what_is_read(tiny, monkeypatch):
         assert read_options(name.split("_")[0].lower(), {}).on_overflow == "split"
     assert "`--on-overflow split`" in said
     assert "on_overflow" in inspect.signature(embed).parameters
+
+
+@pytest.mark.parametrize("read", [lambda: read_switch({}), lambda: read_options("base", {}), codex_chosen])
+def test_an_env_file_in_an_old_code_page_is_named(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes("TITLE=Café\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+        read()

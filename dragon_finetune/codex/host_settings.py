@@ -4,10 +4,10 @@ import ast
 import os
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from dragon_finetune.codex.modules import CONFIG, file_of, loaded
+from dragon_finetune.files import read_env_file
 
 
 def host_setting(name: str) -> Any:
@@ -97,16 +97,4 @@ def _of_environment(call: ast.Call) -> Any:
 
 def variables() -> dict[str, str]:
     """Return the environment as the host sees it: its `.env` beats what is exported (HOST_CONTRACT 3)."""
-    return {**os.environ, **env_file()}
-
-
-def env_file() -> dict[str, str]:
-    """Return what the `.env` of the current folder says, {} if there is none."""
-    from dotenv import dotenv_values
-
-    from dragon_finetune.files import encoding_of
-
-    if not Path(".env").is_file():
-        return {}
-    said = dotenv_values(".env", encoding=encoding_of(".env"))
-    return {name: value for name, value in said.items() if value is not None}
+    return {**os.environ, **read_env_file()}

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dragon_finetune.codex.host_settings import env_file, host_setting, host_settings
+from dragon_finetune.codex.host_settings import host_setting, host_settings
 from dragon_finetune.codex.modules import OPTIONS, OURS
 from dragon_finetune.errors import SettingsError
+from dragon_finetune.files import read_env_file
 
 
 class Choice(NamedTuple):
@@ -51,7 +52,7 @@ def said_in_places(name: str) -> dict[str, str | None]:
         "codex.yaml": _yaml().get(name),
         "Config": _said_by_config().get(name),
         "environment": os.environ.get(name.upper()),
-        ".env": env_file().get(name.upper()),
+        ".env": read_env_file().get(name.upper()),
     }
 
 
@@ -93,7 +94,7 @@ def _model_folder() -> str | None:
 @contextmanager
 def host_order() -> Iterator[None]:
     """Let `.env` beat the environment for our keys, as the host itself does it, while settings are read."""
-    ours = {name: value for name, value in env_file().items() if name.upper().startswith(OPTIONS)}
+    ours = {name: value for name, value in read_env_file().items() if name.upper().startswith(OPTIONS)}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
