@@ -54,17 +54,21 @@ def load_model(
             )
     except Exception as error:
         raise ModelError(f"{folder.path} can't be loaded: {type(error).__name__}: {error}") from error
-    if lacking := missing_weights(said):
-        warnings.warn(
-            f"{folder.path} holds no weights for {', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}: they "
-            "are random, and so is every vector. Copy the model again.",
-            stacklevel=2,
-        )
+    _warn_of(missing_weights(said), folder)
     for module in input_modules(model):
         if folder.limit is not None and module.max_seq_length != math.inf:  # a static encoder has no limit to set
             module.max_seq_length = folder.limit
         _give_padding(module.tokenizer, folder)
     return model.eval()
+
+
+def _warn_of(lacking: list[str], folder: ModelFolder) -> None:
+    if lacking:
+        warnings.warn(
+            f"{folder.path} holds no weights for {', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}: they "
+            "are random, and so is every vector. Copy the model again.",
+            stacklevel=3,
+        )
 
 
 def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:

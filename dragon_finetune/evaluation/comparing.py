@@ -47,8 +47,7 @@ def compare(
         pair = ([getattr(run.scores[each], part) for each in over] for run in (one, two))
         return paired_test(*pair, seed=seed)
 
-    unleaked = [each for each in ids if not leaks or each not in leaks.leaks]
-    contaminated = 0 < len(unleaked) < len(ids)
+    clean = _clean(ids, leaks)
     score = test("score")
     return Comparison(
         era=one.era,
@@ -61,11 +60,17 @@ def compare(
         metrics=_metrics(rankings, ids, seed) if rankings else {},
         unanswerable=[each for each in ids if rankings and rankings[0].get(each) is None],
         leaks=leaks,
-        clean=test("score", unleaked) if contaminated else None,
-        clean_means=(_mean(one, unleaked), _mean(two, unleaked)) if contaminated else None,
+        clean=test("score", clean) if clean else None,
+        clean_means=(_mean(one, clean), _mean(two, clean)) if clean else None,
         tried=1,
         p=score.p,
     )
+
+
+def _clean(ids: Sequence[Any], leaks: LeakReport | None) -> list[Any]:
+    """Return the questions that did not leak, where others did; else none."""
+    unleaked = [each for each in ids if not leaks or each not in leaks.leaks]
+    return unleaked if len(unleaked) < len(ids) else []
 
 
 def _groups(

@@ -1,6 +1,7 @@
 """What the libraries below log stays off stderr; what of it is a fault is told in our own words."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -93,8 +94,11 @@ def test_a_host_of_ours_hears_transformers_as_before(tiny, tmp_path):
         "log.warning('after')\n",
         encoding="utf-8",
     )
+    # A command that ran in this process sets it, for this process's children too.
+    environment = {name: value for name, value in os.environ.items() if name != "TRANSFORMERS_VERBOSITY"}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": False}
     for command in (["script.py"], ["-m", "dragon_finetune.cli", "run", "script.py"]):
-        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, *command], **options)
         assert done.returncode == 0, done.stderr
         assert "before" in done.stderr
         assert "after" in done.stderr
