@@ -44,14 +44,17 @@ def _log_kept() -> Iterator[list[str]]:
         said.append(record.getMessage())
         return False
 
-    level, handlers = logger.level, list(logger.handlers)
+    level, handlers, propagate = logger.level, list(logger.handlers), logger.propagate
     logger.setLevel(min(level, logging.WARNING))
+    # Where CI is set, transformers hands its words on to the root as well, which OpenVINO gives a handler.
+    logger.propagate = False
     for handler in handlers:
         handler.addFilter(keep)
     try:
         yield said
     finally:
         logger.setLevel(level)
+        logger.propagate = propagate
         for handler in handlers:
             handler.removeFilter(keep)
 
