@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import SettingsError
@@ -11,7 +11,9 @@ from dragon_finetune.hookspecs import ChunkerFactory, EmbedderFactory, Trainer, 
 from dragon_finetune.index.freshness import warn_if_stale
 from dragon_finetune.model_place import CARD, EMBEDDED, locate_here, recorded_base, recover
 from dragon_finetune.settings import DEFAULT_TUNED_FOLDER, ModelOptions, read_options
-from dragon_finetune.tokens.chunking import TokenChunker
+
+if TYPE_CHECKING:
+    from dragon_finetune.tokens.chunking import TokenChunker
 
 # Dragon's Codex refuses a chunk of more characters than this after it has written the file; its newer generation glues
 # a piece below the second number to the one before with a space, and drops a leading one.
@@ -77,12 +79,14 @@ def create_base(config: Mapping[str, Any]) -> FineTunedEmbedder:
     return _embedder(name if name == EMBEDDED else str(place), options)
 
 
-def create_token_aware(config: Mapping[str, Any]) -> TokenChunker:
+def create_token_aware(config: Mapping[str, Any]) -> "TokenChunker":
     """Return a chunker for the model that the switch selects, within the host's own rules on characters.
 
     A text of 300 characters or more gives no chunk below that, unless the model's limit is too small to hold as many;
     and to the longest chunk the host may still glue one short piece.
     """
+    from dragon_finetune.tokens.chunking import TokenChunker
+
     embedder = create_base(config) if config.get("embedder") == "base" else create_finetuned(config)
     room = _HOST_MAX_CHARS - _HOST_MIN_CHARS - 1
     return TokenChunker(embedder.folder, max_chars=room, min_chars=_HOST_MIN_CHARS)

@@ -20,7 +20,7 @@ PACKAGE = Path(dragon_finetune.__file__).parent
 # The command, with half a minute that is over at once.
 HURRIED = (
     "import sys; from dragon_finetune import progress as told; told.INTERVAL = 0.002;"
-    "from dragon_finetune.cli.app import main; main()"
+    "from dragon_finetune.cli.main import main; main()"
 )
 FEW = "--base-model tiny --config few.yaml"
 ASKED = "--chunks chunks.jsonl --questions questions.json"

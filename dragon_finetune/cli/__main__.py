@@ -1,5 +1,5 @@
 """Lets `python -m dragon_finetune.cli` be the command."""
 
-from dragon_finetune.cli.app import main
+from dragon_finetune.cli.main import main
 
 main()

@@ -22,7 +22,6 @@ from dragon_finetune.progress import progress
 from dragon_finetune.settings import WAYS_TO_SPLIT, OnOverflow
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.batching import TokenBatcher
-from dragon_finetune.tokens.chunking import TokenChunker
 from dragon_finetune.tokens.counting import TokenCounter
 
 if TYPE_CHECKING:
@@ -268,6 +267,8 @@ class FineTunedEmbedder:
     def _embed_split(
         self, texts: Sequence[str], tokens: list[int], over: list[int], role: Role | None, options: _Options
     ) -> Vectors:
+        from dragon_finetune.tokens.chunking import TokenChunker  # a host's start need not wait for it
+
         chunker = TokenChunker(self._counter(role), max_tokens=self.folder.limit)
         too_long = set(over)
         owners: list[int] = []

@@ -26,7 +26,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, form in forms.items():
                 started = time.perf_counter()
-                subprocess.run(form, cwd=folder, check=True)
+                subprocess.run(form, cwd=folder, check=True, stderr=subprocess.DEVNULL)
                 seconds[name].append(time.perf_counter() - started)
     plain, ours = (statistics.median(each) for each in seconds.values())
     print(f"python -m {plain:.3f} s, dragon-finetune run -m {ours:.3f} s: {ours - plain:+.3f} s (median of {ROUNDS})")

@@ -9,7 +9,7 @@ import warnings
 import pytest
 from conftest import make_pairs
 
-from dragon_finetune.cli.app import main
+from dragon_finetune.cli.main import main
 
 QUESTION = {
     "question_id": 1,

@@ -139,7 +139,7 @@ def test_the_gate(tmp_path):
         require_promise(None, gate=2.5)
 
 
-COMMAND = "from dragon_finetune.cli.app import main; main()"
+COMMAND = "from dragon_finetune.cli.main import main; main()"
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from dragon_finetune.search.search import Search
 from dragon_finetune.search.space import Space
 
 SETTINGS = {"batch_size": 8, "device": "cpu", "save_steps": 5, "validation_share": 0.2}
-COMMAND = "from dragon_finetune.cli.app import main; main()"
+COMMAND = "from dragon_finetune.cli.main import main; main()"
 
 
 @pytest.fixture

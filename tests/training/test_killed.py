@@ -17,7 +17,7 @@ from runs_of_training import PAIRS, config
 from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
 from dragon_finetune.errors import ModelError
 
-TRAIN = "import sys; from dragon_finetune.cli.app import main; sys.argv[0] = 'dragon-finetune'; main()"
+TRAIN = "import sys; from dragon_finetune.cli.main import main; sys.argv[0] = 'dragon-finetune'; main()"
 KILLS = int(os.environ.get("KILLS", "1"))
 
 
@@ -100,7 +100,7 @@ def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):
 def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     file = write_jsonl("pairs.jsonl", make_pairs(80))
     entry = tmp_path / "entry.py"
-    entry.write_text("from dragon_finetune.cli.app import main\nmain()\n", encoding="utf-8")
+    entry.write_text("from dragon_finetune.cli.main import main\nmain()\n", encoding="utf-8")
     settings = tmp_path / "settings.yaml"
     settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\n", encoding="utf-8")
     arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]

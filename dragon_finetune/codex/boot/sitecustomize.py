@@ -29,7 +29,7 @@ def _install() -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # Nothing of ours can be relied on here, so the words and the code (cli/app.py: our own failure) stand here too.
+        # Nothing of ours can be relied on here, so the words and the code of cli/main.py stand here too.
         print(
             f"error: dragon-finetune run: our embedder can't be put in place ({type(error).__name__}: {error}), and "
             "without it the host would use its own. Nothing was run. Install dragon-finetune again.",
