@@ -85,7 +85,7 @@ def warn_without_prompts(folder: ModelFolder, asked: Mapping[str, str] | None = 
     _told.add(str(folder.path))
     wanted = _FAMILIES[family].prompts
     documented = f"{wanted.query!r} before a query and {wanted.document or 'nothing'!r} before a document"
-    if card:
+    if card.get("settings"):
         missing, remedy = "was trained without them", f"Train it again with --prompts {family}"
     else:
         settings = f"query_prompt: {wanted.query!r} and document_prompt: {wanted.document!r}"

@@ -1,16 +1,21 @@
 """Where a model lies: a folder, the hub, or the packaged one; and the swap that puts a new one in its place."""
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dragon_finetune.errors import ModelError
-from dragon_finetune.files import absolute
+from dragon_finetune.files import absolute, write_json
 
 EMBEDDED = "embedded"
 CARD = "dragon_finetune.json"
+"""Written last into a folder of ours: base model, settings, scores, fingerprint."""
 TRAINING_QUERIES = "training_queries.jsonl"
 """Beside a trained model's weights: what it was trained on, so that leaks can be found months later."""
-"""Written last into a trained folder: base model, settings, scores, fingerprint."""
+LEXICON, LEVEL = "lexicon.json", "level.json"
+"""Beside the weights: what is joined to a dense vector (`lexical`)."""
 
 
 def locate(model: str | Path, *, revision: str | None = None) -> Path:
@@ -71,6 +76,25 @@ def recorded_base(folder: Path) -> str | None:
 def draft_of(path: Path) -> Path:
     """Return the sibling into which a new model is written before it takes the place of `path`."""
     return path.with_name(path.name + ".new")
+
+
+def new_draft(path: Path) -> Path:
+    """Return `draft_of(path)`, made and empty."""
+    draft = draft_of(path)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    return draft
+
+
+def publish(path: Path, card: Mapping[str, Any]) -> None:
+    """Write the card into the draft of `path`, which completes it, and put it there; what was there steps aside."""
+    draft = draft_of(path)
+    write_json(draft / CARD, card)
+    if path.exists():
+        # Renaming onto a full folder fails everywhere, so the old one steps aside first.
+        number = next(n for n in range(1, 10_000) if not path.with_name(f"{path.name}.old-{n}").exists())
+        path.rename(path.with_name(f"{path.name}.old-{number}"))
+    draft.rename(path)
 
 
 def recover(path: Path) -> None:

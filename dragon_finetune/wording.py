@@ -18,6 +18,12 @@ _PIECE = regex.compile(
     rf"(?:\p{{Han}}{{1,4}}|{_KATAKANA})?\p{{Hiragana}}{{1,4}}|\p{{Han}}{{1,4}}|{_KATAKANA}"
     rf"|(?:(?=\w)[{_UNSPACED}]\p{{M}}*+){{1,4}}|(?:(?!(?=\w)[{_UNSPACED}]).)+"
 )
+# Words that tell English from other languages, and that no question is about.
+ENGLISH = frozenset(
+    "the of and a to in is was he that it his her for on are as with they at be this have from or had by not but what "
+    "all were we when your can said there use an each which she do how their if will who him them been has would more "
+    "did its into no my than about".split()
+)
 
 
 def normal(text: str) -> str:

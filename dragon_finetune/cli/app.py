@@ -2,7 +2,7 @@
 
 import typer
 
-from dragon_finetune.cli import host, index, judging, making, searching, text
+from dragon_finetune.cli import host, index, judging, making, searching, text, words
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 for command in (
@@ -13,6 +13,7 @@ for command in (
     index.doctor,
     making.pairs,
     making.train,
+    words.lexicon,
     searching.search,
     judging.evaluate,
     judging.compare,

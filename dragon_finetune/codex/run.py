@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dragon_finetune.codex.explain import explain, found
 from dragon_finetune.codex.made import make_chunker
-from dragon_finetune.codex.switch import chosen, host_order, is_silent, read_config
+from dragon_finetune.codex.switch import chosen, host_order, is_silent, overruled, read_config
 from dragon_finetune.errors import SettingsError
 
 USAGE = "dragon-finetune run [--explain] (-m MODULE | SCRIPT) [ARGS...]"
@@ -73,6 +73,8 @@ def check() -> None:
     """
     if is_silent():
         return
+    for beaten in overruled():
+        print(f"warning: {beaten}", file=sys.stderr)
     choice = chosen()
     if choice.embedder == "host":
         return

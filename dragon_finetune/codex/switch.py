@@ -56,6 +56,16 @@ def said_in_places(name: str) -> dict[str, str | None]:
     }
 
 
+def overruled() -> Iterator[str]:
+    """Yield what the environment says of the switch and `.env` beats: whoever set it for this run means it."""
+    for name in ("embedder", "chunker"):
+        places = said_in_places(name)
+        beaten, winning = places["environment"], places[".env"]
+        if beaten and winning and beaten != winning:
+            variable = name.upper()
+            yield f"{variable}={beaten} in the environment has no effect: .env says {variable}={winning}, and wins."
+
+
 def read_config() -> dict[str, Any]:
     """Return the settings that concern us below the environment: codex.yaml, under what the host's Config says."""
     config = {**_yaml(), **_said_by_config()}

@@ -52,7 +52,7 @@ class EngineChoice:
             raise SettingsError('engine is openvino: pip install "dragon-finetune[openvino]".')
         self._folder, self._load_model = folder, load
         self._engine, self._precision, self._device = engine, precision, device
-        self._cache = cache_folder(fingerprint(folder))
+        self._cache = cache_folder(fingerprint(folder, dense_only=True))
         self._key = "|".join(
             (engine, precision, device or "auto", platform.machine(), openvino_version(), str(has_nvidia()))
         )

@@ -1,39 +1,26 @@
 """The embedder that a host calls. Vectors have unit length and come back in the order of the texts."""
 
-import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from dragon_finetune.embedding.choice import EngineChoice
-from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
-from dragon_finetune.embedding.fingerprint import fingerprint, is_mark_of, vector_key
+from dragon_finetune.embedding.dense import Batching, DenseEmbedder
+from dragon_finetune.embedding.engine import Engine, Vectors
+from dragon_finetune.embedding.fingerprint import fingerprint, is_mark_of
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
-from dragon_finetune.embedding.unit import pooled, require_sound, unit
-from dragon_finetune.errors import DataError, TokenLimitError
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
-from dragon_finetune.progress import progress
-from dragon_finetune.settings import WAYS_TO_SPLIT, OnOverflow
-from dragon_finetune.text import check_text
-from dragon_finetune.tokens.batching import TokenBatcher
-from dragon_finetune.tokens.counting import TokenCounter
+from dragon_finetune.settings import OnOverflow
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_OFFENDERS_SHOWN = 5
-_WORTH_MEASURING = 50_000  # tokens in one call, below which the measurement of the budget would not pay
-
-
-class _Options(NamedTuple):
-    max_rows: int | None
-    show: bool
+    from dragon_finetune.embedding.joiner import Joiner
 
 
 class FineTunedEmbedder:
@@ -54,6 +41,7 @@ class FineTunedEmbedder:
         prompts: prompts by role ("query", "document") that replace the folder's own.
         engine: "torch", "openvino" (CPU only), or "auto".
         budget: tokens per padded batch; default: what a short measurement finds fastest, remembered per machine.
+        dense_only: leave out the words and the level of distances that the folder may hold (`lexical`).
         first_query_check: called once with this embedder, before its first query: a host's check of its index
             (`index.freshness`).
     """
@@ -71,6 +59,7 @@ class FineTunedEmbedder:
         prompts: Mapping[str, str] | None = None,
         engine: str = "auto",
         budget: int | None = None,
+        dense_only: bool = False,
         first_query_check: "Callable[[FineTunedEmbedder], None] | None" = None,
     ) -> None:
         self.model_path = str(model_path)
@@ -84,11 +73,9 @@ class FineTunedEmbedder:
             prompts=prompts,
             engine=engine,
             budget=budget,
+            dense_only=dense_only,
         )
         self._first_query_check = first_query_check
-        self._engine: Engine | None = None
-        self._opening = threading.Lock()
-        self._counters: dict[Role | None, TokenCounter] = {}
 
     def like(self, model_path: str | Path | None = None, **changes: Any) -> "FineTunedEmbedder":
         """Return an embedder with these options but for `changes`, of this model or of another; it checks no store."""
@@ -104,45 +91,38 @@ class FineTunedEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that changes a vector (see `embedding.fingerprint`)."""
-        return fingerprint(self.folder, truncate_dim=self.options.truncate_dim)
+        return fingerprint(self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
 
     def recognises(self, mark: str) -> bool:
         """Tell whether a fingerprint found beside stored vectors is this encoder's (see `fingerprint.is_mark_of`)."""
-        return is_mark_of(mark, self.folder, truncate_dim=self.options.truncate_dim)
+        return is_mark_of(mark, self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
 
     @cached_property
+    def dense(self) -> DenseEmbedder:
+        """What makes the dense vectors: all of a vector, unless the folder has a lexicon or a level of distances."""
+        return DenseEmbedder(self.folder, self.model_path, self.options)
+
+    @property
     def model(self) -> "SentenceTransformer":
         """The loaded model, shared by all embedders of this process on the same folder."""
-        from dragon_finetune.embedding.model import cached_model  # imports torch, which takes seconds
-
-        given = self.options
-        return cached_model(
-            self.folder, device=given.device, trust_remote_code=given.trust_remote_code, revision=given.revision
-        )
-
-    @cached_property
-    def _choice(self) -> EngineChoice:
-        return EngineChoice(
-            self.folder,
-            lambda: self.model,
-            engine=self.options.engine,
-            precision=self.options.precision,
-            device=self.options.device,
-        )
+        return self.dense.model
 
     @property
     def engine(self) -> Engine:
         """What computes the vectors; `.name` says how ("openvino-bf16"). Opened at the first use."""
-        with self._opening:
-            if self._engine is None:
-                self._engine = self._choice.open()
-            return self._engine
+        return self.dense.engine
+
+    @cached_property
+    def joiner(self) -> "Joiner | None":
+        """What joins the words to the dense vectors; None: nothing is joined to them."""
+        from dragon_finetune.embedding.joiner import joiner_of  # a host's start need not wait for it
+
+        return None if self.options.dense_only else joiner_of(self.folder.path)
 
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
-        full = self.engine.dimension
-        return min(full, self.options.truncate_dim or full)
+        return self.dense.dimension + (self.joiner.more if self.joiner else 0)
 
     def embed_chunks(
         self,
@@ -173,7 +153,7 @@ class FineTunedEmbedder:
         if role == "query":
             self._check_before_first_query()
         started = time.perf_counter()
-        vectors, tokens = self._embed(texts, role, _Options(batch_size, show_progress))
+        vectors, tokens = self._embed(texts, role, Batching(batch_size, show_progress))
         elapsed = timedelta(seconds=max(time.perf_counter() - started, 1e-6))
         mean = sum(tokens) / len(tokens) if tokens else 0.0
         return vectors.tolist(), mean, max(tokens, default=0), elapsed
@@ -201,7 +181,7 @@ class FineTunedEmbedder:
         Raises:
             As `embed_chunks`.
         """
-        return self._embed(texts, role, _Options(batch_size, show_progress))[0]
+        return self._embed(texts, role, Batching(batch_size, show_progress))[0]
 
     def vector_keys(self, texts: Sequence[str]) -> list[bytes]:
         """Return the keys under which the vectors of documents are kept (`fingerprint.vector_key`), in order.
@@ -209,8 +189,7 @@ class FineTunedEmbedder:
         Raises:
             TokenLimitError: texts exceed the limit and on_overflow is "error".
         """
-        over = set(self._counted(texts, "document")[1])
-        return [vector_key(text, self.options.on_overflow if n in over else "") for n, text in enumerate(texts)]
+        return self.dense.vector_keys(texts)
 
     def test_connection(self) -> bool:
         """Tell whether the model loads and embeds; never raises. The reason of a failure is warned about."""
@@ -225,76 +204,6 @@ class FineTunedEmbedder:
         if check is not None:
             check(self)
 
-    def _embed(self, texts: Sequence[str], role: Role | None, options: _Options) -> tuple[Vectors, list[int]]:
-        if isinstance(texts, str):
-            raise DataError("texts is one string; give a list of strings.")
-        texts = [check_text(text, f"text {index}") for index, text in enumerate(texts)]
-        tokens, over = self._counted(texts, role)
-        if over and self.options.on_overflow == "truncate":
-            limit = self.folder.limit or 0
-            lost = sum(tokens[index] - limit for index in over)
-            warnings.warn(f"{len(over)} of {len(texts)} texts cut to {limit} tokens; {lost} tokens lost.", stacklevel=4)
-        if over and self.options.on_overflow == "split":
-            vectors = self._embed_split(texts, tokens, over, role, options)
-        else:
-            vectors = self._forward(texts, tokens, role, options)
-        return require_sound(vectors, texts), tokens
-
-    def _counted(self, texts: Sequence[str], role: Role | None) -> tuple[list[int], list[int]]:
-        """Return each text's tokens, and which texts are over the limit; refuse them where that is the rule."""
-        tokens = list(self._counter(role).counts(texts))
-        limit = self.folder.limit
-        over = [index for index, count in enumerate(tokens) if limit is not None and count > limit]
-        if over and self.options.on_overflow == "error":
-            raise self._too_long(texts, tokens, over)
-        return tokens, over
-
-    def _counter(self, role: Role | None) -> TokenCounter:
-        if role not in self._counters:
-            self._counters[role] = TokenCounter(
-                self.engine.tokenizer_of(role), prompt=role, prompts=self.folder.prompts
-            )
-        return self._counters[role]
-
-    def _too_long(self, texts: Sequence[str], tokens: list[int], over: list[int]) -> TokenLimitError:
-        named = "; ".join(f"text {i} has {tokens[i]} ({texts[i][:40]!r})" for i in over[:_OFFENDERS_SHOWN])
-        return TokenLimitError(
-            f"{len(over)} of {len(texts)} texts exceed the limit of {self.folder.limit} tokens of {self.model_path} "
-            f"(special tokens and prompt included): {named}. Chunk them smaller (`dragon-finetune chunk`), or "
-            f"{WAYS_TO_SPLIT}."
-        )
-
-    def _embed_split(
-        self, texts: Sequence[str], tokens: list[int], over: list[int], role: Role | None, options: _Options
-    ) -> Vectors:
-        from dragon_finetune.tokens.chunking import TokenChunker  # a host's start need not wait for it
-
-        chunker = TokenChunker(self._counter(role), max_tokens=self.folder.limit)
-        too_long = set(over)
-        owners: list[int] = []
-        pieces: list[tuple[str, int]] = []
-        for index, text in enumerate(texts):
-            whole = [(text, tokens[index])]
-            parts = [(part.text, part.tokens) for part in chunker.chunk(text)] if index in too_long else whole
-            owners += [index] * len(parts)
-            pieces += parts
-        lengths = [count for _, count in pieces]
-        vectors = self._forward([text for text, _ in pieces], lengths, role, options)
-        return pooled(vectors, owners, lengths, len(texts))
-
-    def _forward(self, texts: Sequence[str], tokens: Sequence[int], role: Role | None, options: _Options) -> Vectors:
-        """Return unit vectors of texts within the limit (or to be cut to it), in order."""
-        engine = self.engine
-        limit = self.folder.limit
-        lengths = [min(count, limit or count) for count in tokens]
-        batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), options.max_rows)
-        with progress(total=sum(lengths), desc="embed", unit="token", show=options.show) as bar:
-            prompt = self.folder.prompts.of(role)
-            vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
-        return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
-
-    def _batch_budget(self, engine: Engine, tokens: int) -> int:
-        if self.options.budget is not None:
-            return self.options.budget
-        worth_it = tokens >= _WORTH_MEASURING
-        return self._choice.budget(engine) if worth_it else self._choice.default_budget(engine)
+    def _embed(self, texts: Sequence[str], role: Role | None, batching: Batching) -> tuple[Vectors, list[int]]:
+        vectors, tokens = self.dense.embed(texts, role, batching)
+        return self.joiner.join(vectors, texts, role) if self.joiner else vectors, tokens

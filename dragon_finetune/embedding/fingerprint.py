@@ -5,7 +5,7 @@ import json
 
 from dragon_finetune.embedding.model_files import content_hash, model_files, raw_hash
 from dragon_finetune.model_folder import ModelFolder
-from dragon_finetune.model_place import CARD, TRAINING_QUERIES
+from dragon_finetune.model_place import CARD, LEVEL, LEXICON, TRAINING_QUERIES
 
 # What the first version left out of a fingerprint; it took everything else that lay in the folder.
 _FIRST_LEFT_OUT = {
@@ -16,25 +16,31 @@ _FIRST_LEFT_OUT = {
     ".gitattributes",
     "data_config.json",
 }
+_JOINED = (LEXICON, LEVEL)
 
 
-def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None) -> str:
+def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None, dense_only: bool = False) -> str:
     """Return a hash (32 hex digits, BLAKE2b) of everything that changes a vector, and of nothing else.
 
     That is: weights, tokenizer, pooling and the other modules' settings (`model_files`), the prompts, the limit, the
-    dimension. Vectors are always normalised here, so that needs no entry.
+    dimension; the lexicon and the level of distances, unless it is of the dense vectors only. Vectors are always
+    normalised here, so that needs no entry.
     """
     digest = _begun(folder, truncate_dim)
-    for file in model_files(folder.path):
+    joined = [] if dense_only else [file for name in _JOINED if (file := folder.path / name).is_file()]
+    for file in [*model_files(folder.path), *joined]:
         digest.update(file.relative_to(folder.path).as_posix().encode())
         digest.update(content_hash(file))
     return str(digest.hexdigest())
 
 
-def is_mark_of(mark: str, folder: ModelFolder, *, truncate_dim: int | None = None) -> bool:
+def is_mark_of(mark: str, folder: ModelFolder, *, truncate_dim: int | None = None, dense_only: bool = False) -> bool:
     """Tell whether a fingerprint is this encoder's, as it is made today or as the first version made it."""
-    current = fingerprint(folder, truncate_dim=truncate_dim)
-    return mark == current or mark == _first_fingerprint(folder, truncate_dim)
+    current = fingerprint(folder, truncate_dim=truncate_dim, dense_only=dense_only)
+    if mark == current:
+        return True
+    has_more = any((folder.path / name).is_file() for name in _JOINED)
+    return not has_more and mark == _first_fingerprint(folder, truncate_dim)
 
 
 def _first_fingerprint(folder: ModelFolder, truncate_dim: int | None) -> str:

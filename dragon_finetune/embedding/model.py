@@ -73,7 +73,7 @@ def _warn_of(lacking: list[str], folder: ModelFolder) -> None:
 
 def cached_model(folder: ModelFolder, **options: Any) -> SentenceTransformer:
     """Return `load_model(folder, **options)`, the same object for the same files: hosts build several embedders."""
-    key = (fingerprint(folder), str(folder.path.resolve()), *map(str, sorted(options.items())))
+    key = (fingerprint(folder, dense_only=True), str(folder.path.resolve()), *map(str, sorted(options.items())))
     with _LOADING:
         if key not in _LOADED:
             _LOADED[key] = load_model(folder, **options)

@@ -26,6 +26,7 @@ class EmbedderOptions:
     prompts: Mapping[str, str] | None = None
     engine: str = "auto"
     budget: int | None = None
+    dense_only: bool = False
 
     def __post_init__(self) -> None:
         known = {"engine": ENGINES, "precision": PRECISIONS, "on_overflow": get_args(OnOverflow)}

@@ -57,7 +57,9 @@ def explain_width(embedder: FineTunedEmbedder, suspects: Suspects, sample: Sampl
     width, full = sample.width, embedder.engine.dimension
     short = f"Its vectors have {width} dimensions, {embedder.model_path} makes {embedder.dimension}"
     if width <= full:
-        own = agreement(embedder.like(truncate_dim=width if width < full else None), sample, "document")
+        own = agreement(
+            embedder.like(truncate_dim=width if width < full else None, dense_only=True), sample, "document"
+        )
         if own.mean() > _MOST:
             what = f"they are the first {width} of its {full} (Matryoshka)" if width < full else "they are all it has"
             how = f"with `truncate_dim: {width}` in `finetuned:`" if width < full else "without truncate_dim"

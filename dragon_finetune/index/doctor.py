@@ -18,6 +18,7 @@ from dragon_finetune.index.health import CollectionHealth, Finding, Health
 from dragon_finetune.index.sample import Sample, joined, take_sample
 from dragon_finetune.index.space import explain_space, space_of
 from dragon_finetune.index.suspects import Suspects, find_suspects
+from dragon_finetune.index.words_apart import dense_part, explain_words, note_unknown
 
 _UNIT = 1e-2
 SAMPLE = 64
@@ -76,7 +77,7 @@ def examine(
         _look(collection, embedder, suspects, sample, contents[number].whole if files else {})
         for number, collection in enumerate(opened)
     ]
-    _explain(looks, embedder, suspects, files, contents)
+    _explain(looks, embedder.like(dense_only=True) if embedder.joiner else embedder, suspects, files, contents)
     health = Health(embedder.model_path, str(store), [look.health for look in looks])
     if files:
         find_uncovered(contents, health, files)
@@ -95,18 +96,33 @@ def _look(
         return _Look(health)
     health.sampled = len(sample)
     if sample.width != embedder.dimension:
-        finding, health.same = explain_width(embedder, suspects, sample)
+        words = explain_words(embedder, sample)
+        finding, health.same = (words, 0) if words else explain_width(embedder, suspects, sample)
         health.findings.append(finding)
     _measure(health, sample)
     if sample.width != embedder.dimension:
         return _Look(health)
+    if unknown := note_unknown(embedder, sample):
+        health.notes.append(unknown)
     agree = agreement(embedder, sample, "document")
     if not agree.all() and whole:
         full = sample.of_texts([whole.get(text, text) for text in sample.texts])
         agree |= agreement(embedder, full, "document")
     health.same = int(agree.sum())
+    if embedder.joiner and not agree.all():
+        return _look_at_dense(health, embedder, sample)
     _note_cuts(health, embedder, sample)
     return _Look(health, sample, agree)
+
+
+def _look_at_dense(health: CollectionHealth, embedder: FineTunedEmbedder, sample: Sample) -> _Look:
+    """Return what is seen of joined vectors that do not agree: their words are why, or their dense parts tell."""
+    if words := explain_words(embedder, sample):
+        health.findings.append(words)
+        return _Look(health)
+    dense = embedder.like(dense_only=True)
+    part = dense_part(sample, dense.dimension)
+    return _Look(health, part, agreement(dense, part, "document"))
 
 
 def _measure(health: CollectionHealth, sample: Sample) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Finding:
     """One thing wrong. `kind` is of a collection one of: empty, textless, dimension, un-normalised, prompts, stale,
-    mixed, misplaced, truncated, cut, missing, surplus; of a store: no collections, unindexed."""
+    lexical (no words in them), lexicon (another's words), mixed, misplaced, truncated, cut, missing, surplus; of a
+    store: no collections, unindexed."""
 
     kind: str
     message: str

@@ -51,7 +51,7 @@ class Suspects:
     def of_width(self, dimension: int) -> dict[str, FineTunedEmbedder]:
         """Return name -> embedder of those that make vectors of `dimension` numbers, if need be by cutting theirs."""
         return {
-            name: other if other.dimension == dimension else other.like(truncate_dim=dimension)
+            name: other if other.dimension == dimension else other.like(truncate_dim=dimension, dense_only=True)
             for name, other in self._opened.items()
             if other.engine.dimension >= dimension
         }

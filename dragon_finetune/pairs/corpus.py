@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.pairs.entities import Entity, read_indexes
-from dragon_finetune.pairs.words import ENGLISH, tokens
+from dragon_finetune.pairs.words import tokens
 from dragon_finetune.tokens.boundaries import sentences
+from dragon_finetune.wording import ENGLISH
 
 _TITLES = ("title", "page_name", "primary_name", "section", "heading", "chapter_title", "name")
 _K1, _B = 1.5, 0.75  # of BM25 (Robertson & Zaragoza 2009)

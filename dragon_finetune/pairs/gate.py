@@ -10,7 +10,8 @@ from dragon_finetune.overlap import plain
 from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus
 from dragon_finetune.pairs.gate_report import GateReport
-from dragon_finetune.pairs.words import ENGLISH, tokens
+from dragon_finetune.pairs.words import tokens
+from dragon_finetune.wording import ENGLISH
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder

@@ -13,9 +13,9 @@ from dragon_finetune.pairs.corpus import Corpus, Passage
 from dragon_finetune.pairs.fusion import nearest
 from dragon_finetune.pairs.searcher import Searcher
 from dragon_finetune.pairs.sources import HYBRID
-from dragon_finetune.pairs.words import ENGLISH, tokens
+from dragon_finetune.pairs.words import tokens
 from dragon_finetune.progress import progress
-from dragon_finetune.wording import run_together, spoken
+from dragon_finetune.wording import ENGLISH, run_together, spoken
 
 if TYPE_CHECKING:
     from dragon_finetune.pairs.style import QueryStyle

@@ -9,12 +9,6 @@ import regex
 from dragon_finetune.wording import compared, has_unspaced, normal
 
 _WORD = regex.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
-# Words that tell English from other languages, and that no question is about.
-ENGLISH = frozenset(
-    "the of and a to in is was he that it his her for on are as with they at be this have from or had by not but what "
-    "all were we when your can said there use an each which she do how their if will who him them been has would more "
-    "did its into no my than about".split()
-)
 
 
 def tokens(text: str) -> list[str]:

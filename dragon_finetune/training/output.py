@@ -9,7 +9,7 @@ from typing import Any
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import read_json, write_json
 from dragon_finetune.locks import held
-from dragon_finetune.model_place import CARD, draft_of, recover
+from dragon_finetune.model_place import CARD, new_draft, publish, recover
 from dragon_finetune.training.checkpoints import last_whole
 
 
@@ -96,20 +96,11 @@ class OutputFolder:
 
     def draft(self) -> Path:
         """Return an empty folder to write the finished model into."""
-        draft = draft_of(self.path)
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        return draft
+        return new_draft(self.path)
 
     def publish(self, card: dict[str, Any]) -> None:
         """Write the card into the draft, which makes it complete, and put the draft in the output's place."""
-        draft = draft_of(self.path)
-        write_json(draft / CARD, {**card, "run": self._identity})
-        if self.path.exists():
-            # Renaming onto a full folder fails everywhere, so the old one steps aside first.
-            number = next(n for n in range(1, 10_000) if not self.path.with_name(f"{self.path.name}.old-{n}").exists())
-            self.path.rename(self.path.with_name(f"{self.path.name}.old-{number}"))
-        draft.rename(self.path)
+        publish(self.path, {**card, "run": self._identity})
         shutil.rmtree(self.work, ignore_errors=True)
 
 

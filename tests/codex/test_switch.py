@@ -47,6 +47,13 @@ def test_the_hosts_env_file_beats_the_environment(tmp_path, env_of):
     assert "so: embedder base" in run(host, "--explain", "x.py", env={"EMBEDDER": "finetuned"}).stdout
 
 
+def test_what_the_env_file_overrules_is_told(tmp_path, env_of):
+    host = lay_out("a", tmp_path / "host", env_of["base"])
+    said = run(host, "-m", "site", env={"EMBEDDER": "finetuned"}).stderr
+    assert "EMBEDDER=finetuned in the environment has no effect: .env says EMBEDDER=base" in said
+    assert "no effect" not in run(host, "-m", "site", env={"EMBEDDER": "base"}).stderr
+
+
 def test_explain_names_what_would_be_replaced_and_faults_in_sight(tmp_path, env_of):
     host = lay_out("a", tmp_path / "host", env_of["base"])
     (host / "None").write_bytes(b"")

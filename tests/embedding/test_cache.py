@@ -33,7 +33,7 @@ def test_a_cache_that_came_with_a_model_changes_nothing(tiny, tiny_models, tmp_p
     model = shutil.copytree(tiny, tmp_path / "model")
     forged = model / ".dragon_finetune" / fast(model).fingerprint
     convert(FineTunedEmbedder(tiny_models["wordpiece"], device="cpu").model, forged / "openvino")
-    choice = {f"engine {fast(model)._choice._key}": "openvino-fp32"}
+    choice = {f"engine {fast(model).dense._choice._key}": "openvino-fp32"}
     (forged / "choices.json").write_text(json.dumps(choice), encoding="utf-8")
     before = files_of(model)
     exact = FineTunedEmbedder(tiny, device="cpu", engine="torch", precision="fp32").encode(TEXTS, role="document")

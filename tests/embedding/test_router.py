@@ -86,8 +86,8 @@ def test_openvino_steps_back_to_torch_whatever_was_converted_before(kind, routed
     with pytest.warns(UserWarning, match="OpenVINO can't follow a router"):
         assert chosen.engine.name.startswith("torch")
     # A version that knew no router would have left this.
-    (chosen._choice._cache / "openvino").mkdir(parents=True)
-    (chosen._choice._cache / "openvino" / "model.xml").write_text("", encoding="utf-8")
+    (chosen.dense._choice._cache / "openvino").mkdir(parents=True)
+    (chosen.dense._choice._cache / "openvino" / "model.xml").write_text("", encoding="utf-8")
     for embedder in (chosen, chosen.like()):
         np.testing.assert_allclose(embedder.encode(TEXTS, role="query"), expected(model)["query"], atol=2e-2)
     with pytest.raises(ModelError, match="OpenVINO can't follow a router"):

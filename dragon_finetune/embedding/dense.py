@@ -1,0 +1,163 @@
+"""The dense vectors of a model folder: counted, brought within the limit, embedded."""
+
+import threading
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from dragon_finetune.embedding.choice import EngineChoice
+from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
+from dragon_finetune.embedding.fingerprint import vector_key
+from dragon_finetune.embedding.options import EmbedderOptions
+from dragon_finetune.embedding.unit import pooled, require_sound, unit
+from dragon_finetune.errors import DataError, TokenLimitError
+from dragon_finetune.model_folder import ModelFolder, Role
+from dragon_finetune.progress import progress
+from dragon_finetune.settings import WAYS_TO_SPLIT
+from dragon_finetune.text import check_text
+from dragon_finetune.tokens.batching import TokenBatcher
+from dragon_finetune.tokens.counting import TokenCounter
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_OFFENDERS_SHOWN = 5
+_WORTH_MEASURING = 50_000  # tokens in one call, below which the measurement of the budget would not pay
+
+
+class Batching(NamedTuple):
+    """How one call is embedded: texts per batch at most, and whether stderr hears how far it is."""
+
+    max_rows: int | None = None
+    show: bool = False
+
+
+class DenseEmbedder:
+    """Embeds texts with the prompts and the limit of a model folder, and nothing but its model.
+
+    Args:
+        folder: the model, and
+        name: what it is called.
+        options: how; `embedder.FineTunedEmbedder` says what each means.
+    """
+
+    def __init__(self, folder: ModelFolder, name: str, options: EmbedderOptions) -> None:
+        self.folder, self.name, self.options = folder, name, options
+        self._engine: Engine | None = None
+        self._opening = threading.Lock()
+        self._counters: dict[Role | None, TokenCounter] = {}
+
+    @cached_property
+    def model(self) -> "SentenceTransformer":
+        """The loaded model, shared by all embedders of this process on the same folder."""
+        from dragon_finetune.embedding.model import cached_model  # imports torch, which takes seconds
+
+        given = self.options
+        return cached_model(
+            self.folder, device=given.device, trust_remote_code=given.trust_remote_code, revision=given.revision
+        )
+
+    @cached_property
+    def _choice(self) -> EngineChoice:
+        return EngineChoice(
+            self.folder,
+            lambda: self.model,
+            engine=self.options.engine,
+            precision=self.options.precision,
+            device=self.options.device,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the vectors; `.name` says how ("openvino-bf16"). Opened at the first use."""
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._choice.open()
+            return self._engine
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        full = self.engine.dimension
+        return min(full, self.options.truncate_dim or full)
+
+    def embed(self, texts: Sequence[str], role: Role | None, batching: Batching) -> tuple[Vectors, list[int]]:
+        """Return unit vectors, (texts, dimension), in order, and each text's tokens. Raises as `embed_chunks` does."""
+        if isinstance(texts, str):
+            raise DataError("texts is one string; give a list of strings.")
+        texts = [check_text(text, f"text {index}") for index, text in enumerate(texts)]
+        tokens, over = self._counted(texts, role)
+        if over and self.options.on_overflow == "truncate":
+            limit = self.folder.limit or 0
+            lost = sum(tokens[index] - limit for index in over)
+            warnings.warn(f"{len(over)} of {len(texts)} texts cut to {limit} tokens; {lost} tokens lost.", stacklevel=5)
+        if over and self.options.on_overflow == "split":
+            vectors = self._embed_split(texts, tokens, over, role, batching)
+        else:
+            vectors = self._forward(texts, tokens, role, batching)
+        return require_sound(vectors, texts), tokens
+
+    def vector_keys(self, texts: Sequence[str]) -> list[bytes]:
+        """Return the keys of documents' vectors (`fingerprint.vector_key`), in order. Raises TokenLimitError."""
+        over = set(self._counted(texts, "document")[1])
+        return [vector_key(text, self.options.on_overflow if n in over else "") for n, text in enumerate(texts)]
+
+    def _counted(self, texts: Sequence[str], role: Role | None) -> tuple[list[int], list[int]]:
+        """Return each text's tokens, and which texts are over the limit; refuse them where that is the rule."""
+        tokens = list(self._counter(role).counts(texts))
+        limit = self.folder.limit
+        over = [index for index, count in enumerate(tokens) if limit is not None and count > limit]
+        if over and self.options.on_overflow == "error":
+            raise self._too_long(texts, tokens, over)
+        return tokens, over
+
+    def _counter(self, role: Role | None) -> TokenCounter:
+        if role not in self._counters:
+            self._counters[role] = TokenCounter(
+                self.engine.tokenizer_of(role), prompt=role, prompts=self.folder.prompts
+            )
+        return self._counters[role]
+
+    def _too_long(self, texts: Sequence[str], tokens: list[int], over: list[int]) -> TokenLimitError:
+        named = "; ".join(f"text {i} has {tokens[i]} ({texts[i][:40]!r})" for i in over[:_OFFENDERS_SHOWN])
+        return TokenLimitError(
+            f"{len(over)} of {len(texts)} texts exceed the limit of {self.folder.limit} tokens of {self.name} "
+            f"(special tokens and prompt included): {named}. Chunk them smaller (`dragon-finetune chunk`), or "
+            f"{WAYS_TO_SPLIT}."
+        )
+
+    def _embed_split(
+        self, texts: Sequence[str], tokens: list[int], over: list[int], role: Role | None, batching: Batching
+    ) -> Vectors:
+        from dragon_finetune.tokens.chunking import TokenChunker  # a host's start need not wait for it
+
+        chunker = TokenChunker(self._counter(role), max_tokens=self.folder.limit)
+        too_long = set(over)
+        owners: list[int] = []
+        pieces: list[tuple[str, int]] = []
+        for index, text in enumerate(texts):
+            whole = [(text, tokens[index])]
+            parts = [(part.text, part.tokens) for part in chunker.chunk(text)] if index in too_long else whole
+            owners += [index] * len(parts)
+            pieces += parts
+        lengths = [count for _, count in pieces]
+        vectors = self._forward([text for text, _ in pieces], lengths, role, batching)
+        return pooled(vectors, owners, lengths, len(texts))
+
+    def _forward(self, texts: Sequence[str], tokens: Sequence[int], role: Role | None, batching: Batching) -> Vectors:
+        """Return unit vectors of texts within the limit (or to be cut to it), in order."""
+        engine = self.engine
+        limit = self.folder.limit
+        lengths = [min(count, limit or count) for count in tokens]
+        batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), batching.max_rows)
+        with progress(total=sum(lengths), desc="embed", unit="token", show=batching.show) as bar:
+            prompt = self.folder.prompts.of(role)
+            vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
+        return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
+
+    def _batch_budget(self, engine: Engine, tokens: int) -> int:
+        if self.options.budget is not None:
+            return self.options.budget
+        worth_it = tokens >= _WORTH_MEASURING
+        return self._choice.budget(engine) if worth_it else self._choice.default_budget(engine)

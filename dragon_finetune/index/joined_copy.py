@@ -1,0 +1,79 @@
+"""A collection whose vectors have words in them, made from one of dense vectors: nothing is embedded again."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.errors import DataError, StaleIndexError
+from dragon_finetune.index.chroma import Record, chroma_errors, existing_client, read_records, upsert
+from dragon_finetune.index.chroma_function import embedding_function
+from dragon_finetune.index.collection import require_loadable
+from dragon_finetune.index.doctor import examine
+from dragon_finetune.index.space import space_of
+from dragon_finetune.progress import progress
+
+_AT_ONCE = 1000
+# Findings that say nothing against the directions of vectors.
+_HARMLESS = {"un-normalised", "missing", "surplus", "cut"}
+
+
+def join_collection(embedder: FineTunedEmbedder, store: str | Path, name: str, new: str) -> int:
+    """Write the records of a collection into a new one, their vectors joined with their words; return how many.
+
+    Ids, texts and metadata stay as they are, and so does the space; the collection that was is left alone. Run again
+    after a kill, it goes on.
+
+    Args:
+        embedder: of a folder with a lexicon, a level, or both.
+        store: a Chroma folder, or a server's address.
+        name: the collection of dense vectors.
+        new: the collection to make.
+
+    Raises:
+        DataError: the model joins nothing; no such store or collection; or records without a text.
+        StaleIndexError: the dense vectors are not this model's, or `new` is another encoder's.
+    """
+    if embedder.joiner is None:
+        raise DataError(f"{embedder.model_path} has no lexicon to join. Make one: `dragon-finetune lexicon`.")
+    if new == name:
+        raise DataError(f"the new collection has the name of the old one, {name!r}. Give another (--as).")
+    client = existing_client(store)
+    _require_dense(embedder, store, name)
+    require_loadable(str(store), new, embedder)
+    with chroma_errors(f"collection {name}"):
+        old = client.get_collection(name, embedding_function=None)
+        made = client.get_or_create_collection(
+            new,
+            metadata={key: value for key, value in (old.metadata or {}).items() if not key.startswith("hnsw:")} or None,
+            embedding_function=embedding_function(embedder),
+            configuration={"hnsw": {"space": space_of(old)}},
+        )
+    records = progress(read_records(old), desc="join", unit="record", total=old.count())
+    return upsert(made, _joined(embedder, iter(records), name))
+
+
+def _joined(embedder: FineTunedEmbedder, records: Iterator[Record], name: str) -> Iterator[Record]:
+    assert embedder.joiner is not None
+    while group := list(islice(records, _AT_ONCE)):
+        textless = next((record.id for record in group if not record.text.strip()), None)
+        if textless is not None:
+            raise DataError(f"collection {name}, record {textless}: it has no text, so its words are not known.")
+        dense = np.stack([record.vector for record in group])
+        dense /= np.maximum(np.linalg.norm(dense, axis=1, keepdims=True), 1e-12)
+        vectors = embedder.joiner.join(dense, [record.text for record in group], "document")
+        for record, vector in zip(group, vectors, strict=True):
+            yield record._replace(vector=vector)
+
+
+def _require_dense(embedder: FineTunedEmbedder, store: str | Path, name: str) -> None:
+    """Raise StaleIndexError unless the vectors are those of the model without its words."""
+    health = examine(embedder.like(dense_only=True), store, collections=[name])
+    wrong = [finding for finding in health.collections[0].findings if finding.kind not in _HARMLESS]
+    if wrong:
+        raise StaleIndexError(
+            f"collection {name!r} does not hold the dense vectors of {embedder.model_path}: {wrong[0].kind}. "
+            f"{wrong[0].message}"
+        )

@@ -1,0 +1,1 @@
+"""Words in the vector: what a corpus says of them, their sketch, and how it is joined to a dense vector."""
