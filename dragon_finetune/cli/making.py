@@ -64,6 +64,10 @@ def train(
     save_steps: float | None = None,
     seed: int | None = None,
     on_overflow: Annotated[str | None, typer.Option(help="error | truncate")] = None,
+    lexicon: Annotated[
+        list[Path] | None, typer.Option(help="Chunk files whose words go into the vectors; may be repeated.")
+    ] = None,
+    distances: Annotated[str | None, typer.Option(help="base | native: whose level of distances.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an occupied output, moving it aside first.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Print audit, split, steps, memory and time; train nothing.")] = False,
     as_json: Json = False,
@@ -86,6 +90,8 @@ def train(
         save_steps=save_steps,
         seed=seed,
         on_overflow=on_overflow,
+        lexicon=lexicon or None,
+        distances=distances,
         overwrite=overwrite or None,
     )
     _train(settings, read_pairs(pairs), dry_run, as_json)

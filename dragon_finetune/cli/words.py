@@ -7,6 +7,7 @@ import typer
 
 from dragon_finetune.cli.options import Json, Model, print_result
 from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE
 from dragon_finetune.text import printable
 
 
@@ -14,8 +15,8 @@ def lexicon(
     chunks: Annotated[list[Path], typer.Argument(help="The chunk files that are searched: JSON lines with `text`.")],
     model: Model,
     output: Annotated[Path, typer.Option(help="The model folder to make.")],
-    dimensions: Annotated[int, typer.Option(help="Numbers in a vector for the words, 64 to 16384.")] = 2048,
-    share: Annotated[float, typer.Option(help="How much the words have to say, 0 to 0.9.")] = 0.6,
+    dimensions: Annotated[int, typer.Option(help="Numbers in a vector for the words, 64 to 16384.")] = DIMENSIONS,
+    share: Annotated[float, typer.Option(help="How much the words have to say, 0 to 0.9.")] = SHARE,
     distances: Annotated[str, typer.Option(help="base: keep the base's level, for thresholds; native.")] = "base",
     questions_to_avoid: Annotated[
         Path | None, typer.Option(help="The test's questions: no sentence near one sets the level.")

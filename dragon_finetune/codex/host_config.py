@@ -1,11 +1,13 @@
 """The dict by which generation C's own manager loads a tuned folder, with no exchange at all."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
 from dragon_finetune.model_folder import ModelFolder, Role
+from dragon_finetune.model_place import LEVEL, LEXICON
 
 # Texts that begin as texts do: with a letter of either case, a digit, a sign, a space, a script without spaces.
 _BEGINNINGS = ("Who keeps it?", "the ledger", "7 oaths", "'Tis said", " spaced", "竜の書", "Épée")
@@ -24,6 +26,13 @@ def host_config(model: Path | str) -> dict[str, Any]:
     folder = ModelFolder.open(model)
     if folder.limit is None:
         raise SettingsError(f"{folder.path} has no limit in tokens, which the host wants. Train with max_seq_length.")
+    joined = [name for name in (LEXICON, LEVEL) if (folder.path / name).is_file()]
+    if joined:
+        warnings.warn(
+            f"{folder.path} holds {' and '.join(joined)}, which generation C's own manager does not read: it makes the "
+            "dense vectors alone. For the joined ones use `dragon-finetune run` with EMBEDDER=finetuned.",
+            stacklevel=2,
+        )
     return {
         "EMBEDDING_MODEL_NAME": str(folder.path),
         "EMBEDDING_MODEL_MAX_TOKENS": folder.limit,

@@ -9,22 +9,24 @@ import numpy as np
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.joiner import Joiner
 from dragon_finetune.errors import DataError
 from dragon_finetune.lexical.level import Level, level_between
 from dragon_finetune.overlap import near_duplicates
 from dragon_finetune.tokens.boundaries import sentences
+from dragon_finetune.wording import run_together, spoken
 
 _PASSAGES, _QUERIES, _FEWEST = 400, 200, 10
-_WORDS = (4, 30)
-_FOUND = 10
+_FEWEST_WORDS, _MOST_WORDS = 4, 30
+# The host takes points by the nearest of ten, and by how far more than half of them are.
+_FOUND = 5
 
 
 class Spread(NamedTuple):
-    """Mean cosine of queries to what they find first and tenth."""
+    """Mean cosine of queries to what they find first and fifth."""
 
     first: float
-    tenth: float
+    fifth: float
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,18 @@ class Levels:
 
     def __str__(self) -> str:
         def both(spread: Spread) -> str:
-            squared = f"{2 - 2 * spread.first:.2f} and {2 - 2 * spread.tenth:.2f}"
-            return f"cosine {spread.first:.3f} and {spread.tenth:.3f} (squared l2 {squared})"
+            squared = f"{2 - 2 * spread.first:.2f} and {2 - 2 * spread.fifth:.2f}"
+            return f"cosine {spread.first:.3f} and {spread.fifth:.3f} (squared l2 {squared})"
 
         return (
-            f"distances of the first and the tenth hit, over {self.queries} sentences as queries: base "
+            f"distances of the first and the fifth hit, over {self.queries} parts of passages as queries: base "
             f"{both(self.base)}, native {both(self.native)}, kept {both(self.kept)}"
         )
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Sentences taken out of their passages, as queries, and the passages without them."""
+    """Parts taken out of their passages, as queries, and the passages without them."""
 
     queries: list[str]
     passages: list[str]
@@ -66,77 +68,77 @@ def probe_of(texts: Sequence[str], avoid: Sequence[str] = (), seed: int = 0) -> 
 
     Args:
         texts: its passages.
-        avoid: no sentence is taken that is near to one of these (a test's questions).
+        avoid: nothing is taken that is near to one of these (a test's questions).
         seed: of the draw.
 
     Raises:
-        DataError: fewer than ten passages have two sentences of four words or more.
+        DataError: fewer than ten passages are long enough to ask for a part of them.
     """
     dice = random.Random(seed)
-    drawn = dice.sample(list(texts), min(_PASSAGES, len(texts)))
     queries: list[str] = []
     passages: list[str] = []
-    for text in drawn:
-        units = sentences(text)
-        usable = [unit for unit in units if _WORDS[0] <= len(text[unit.start : unit.end].split()) <= _WORDS[1]]
-        if len(units) > 1 and usable and len(queries) < _QUERIES:
-            unit = dice.choice(usable)
-            queries.append(text[unit.start : unit.end])
-            text = f"{text[: unit.start]}{text[unit.end :]}".strip()
-        passages.append(text)
+    for text in dice.sample(list(texts), min(_PASSAGES, len(texts))):
+        parted = _part(text, dice) if len(queries) < _QUERIES else None
+        if parted:
+            queries.append(parted[0])
+        passages.append(parted[1] if parted else text)
     near = {pair.left for pair in near_duplicates(queries, list(avoid))} if avoid else set()
     queries = [query for place, query in enumerate(queries) if place not in near]
     if len(queries) < _FEWEST:
         raise DataError(
-            f"only {len(queries)} passages have a sentence to ask for, too few to see where distances lie. Give more "
-            "chunks, or keep the model's own distances (`distances: native`, --distances native)."
+            f"only {len(queries)} passages are long enough to ask for a part of them, too few to see where distances "
+            "lie. Give more chunks, or keep the model's own distances (`distances: native`, --distances native)."
         )
     return Probe(queries, passages)
 
 
-def fit_level(probe: Probe, base: FineTunedEmbedder, new: FineTunedEmbedder) -> tuple[Level, Levels]:
-    """Return the level that brings the distances of `new` nearest to those of `base`, and how near.
-
-    Args:
-        probe: what is asked of what.
-        base: whose distances are wanted.
-        new: the model, with the lexicon that its folder holds, and no level yet.
-    """
-    dense = [_both(embedder.like(dense_only=True), probe) for embedder in _different(base, new)]
-    wanted = _cosines(dense[0])
-    native = _joined(new, dense[-1], probe)
-    level = level_between(_cosines(native), wanted)
-    kept = _cosines((level.apply(native[0], "query"), level.apply(native[1], "document")))
-    return level, Levels(_spread(wanted), _spread(_cosines(native)), _spread(kept), len(probe.queries))
+def _part(text: str, dice: random.Random) -> tuple[str, str] | None:
+    """Return a sentence of a passage and the passage without it; of one sentence its halves; None: it is too short."""
+    units = sentences(text)
+    usable = [unit for unit in units if _FEWEST_WORDS <= len(spoken(text[unit.start : unit.end])) <= _MOST_WORDS]
+    if len(units) > 1 and usable:
+        unit = dice.choice(usable)
+        return text[unit.start : unit.end], f"{text[: unit.start]}{text[unit.end :]}".strip()
+    words = spoken(text)
+    half = min(len(words) // 2, _MOST_WORDS)
+    return (run_together(words[:half]), run_together(words[half:])) if half >= _FEWEST_WORDS else None
 
 
-def _different(base: FineTunedEmbedder, new: FineTunedEmbedder) -> list[FineTunedEmbedder]:
-    """Return the one embedder where both have the same model, else both."""
-    same = fingerprint(base.folder, dense_only=True) == fingerprint(new.folder, dense_only=True)
-    return [base] if same else [base, new]
+class Probed(NamedTuple):
+    """The vectors of a probe's queries and passages."""
+
+    queries: Vectors
+    passages: Vectors
 
 
-def _joined(new: FineTunedEmbedder, dense: tuple[Vectors, Vectors], probe: Probe) -> tuple[Vectors, Vectors]:
-    if new.joiner is None:
+def probed(embedder: FineTunedEmbedder, probe: Probe) -> Probed:
+    """Return what an embedder makes of a probe."""
+    return Probed(embedder.encode(probe.queries, role="query"), embedder.encode(probe.passages, role="document"))
+
+
+def joined(joiner: Joiner | None, dense: Probed, probe: Probe) -> Probed:
+    """Return the vectors of a probe with words joined to them."""
+    if joiner is None:
         return dense
-    queries, passages = dense
-    return (
-        new.joiner.join(queries, probe.queries, "query"),
-        new.joiner.join(passages, probe.passages, "document"),
+    return Probed(
+        joiner.join(dense.queries, probe.queries, "query"), joiner.join(dense.passages, probe.passages, "document")
     )
 
 
-def _both(embedder: FineTunedEmbedder, probe: Probe) -> tuple[Vectors, Vectors]:
-    return (embedder.encode(probe.queries, role="query"), embedder.encode(probe.passages, role="document"))
+def fit_level(base: Probed, native: Probed) -> tuple[Level, Levels]:
+    """Return the level that brings the distances of `native` nearest to those of `base`, and how near."""
+    wanted, found = _cosines(base), _cosines(native)
+    level = level_between(found, wanted)
+    kept = _cosines(Probed(level.apply(native.queries, "query"), level.apply(native.passages, "document")))
+    return level, Levels(_spread(wanted), _spread(found), _spread(kept), len(wanted))
 
 
-def _cosines(vectors: tuple[Vectors, Vectors]) -> Vectors:
-    """Return the cosines of each query to what it finds first and tenth, (queries, 2)."""
-    queries, passages = vectors
-    ranked = -np.sort(-(queries @ passages.T), axis=1)
+def _cosines(vectors: Probed) -> Vectors:
+    """Return the cosines of each query to what it finds first and fifth, (queries, 2)."""
+    ranked = -np.sort(-(vectors.queries @ vectors.passages.T), axis=1)
     return np.stack([ranked[:, 0], ranked[:, min(_FOUND, ranked.shape[1]) - 1]], axis=1)
 
 
 def _spread(cosines: Vectors) -> Spread:
-    first, tenth = cosines.mean(axis=0)
-    return Spread(float(first), float(tenth))
+    first, fifth = cosines.mean(axis=0)
+    return Spread(float(first), float(fifth))

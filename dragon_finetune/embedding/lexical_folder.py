@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.fingerprint import fingerprint
-from dragon_finetune.embedding.levelling import Levels, fit_level, probe_of
+from dragon_finetune.embedding.joiner import joiner_of
+from dragon_finetune.embedding.levelling import Levels, Probe, fit_level, joined, probe_of, probed
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import absolute
 from dragon_finetune.lexical.learning import learn
-from dragon_finetune.lexical.lexicon import check_settings
+from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE, check_settings
 from dragon_finetune.locks import held
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.model_layout import read_optional
@@ -35,8 +36,6 @@ from dragon_finetune.model_place import (
 # What lies hidden, what is made here, and other engines' forms of the weights, which would be of the dense model.
 _LEFT_OUT = (".*", LEXICON, LEVEL, CARD, "onnx", "openvino")
 Distances = Literal["base", "native"]
-DIMENSIONS, SHARE = 2048, 0.6
-"""Chosen on four judged collections: docs/lexical.md."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def make_lexical_folder(
             raise ModelError(f"{target} is not empty. Choose another folder, or pass --overwrite to move it aside.")
         draft = new_draft(target)
         shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        made = add_words(draft, words, base=_base_of(folder, model), path=target)
+        made = add_words(draft, words, judge_of(_base_of(folder, model)), target)
         card = read_optional(folder.path / CARD) or {"base_model": absolute_if_folder(str(model))}
         publish(target, {**card, **record_of(made), "lexicon_of": run})
         return made
@@ -144,19 +143,19 @@ def _made_before(target: Path, run: str) -> LexicalFolder | None:
     )
 
 
-def add_words(folder: Path, words: Words, *, base: str | Path, path: Path | None = None) -> LexicalFolder:
+def add_words(folder: Path, words: Words, base: FineTunedEmbedder, path: Path | None = None) -> LexicalFolder:
     """Put a lexicon, and a level of distances if one is wanted, into a model folder that is not published yet.
 
     Args:
         folder: where the model lies.
         words: what goes into the vectors.
-        base: the model whose distances are kept.
+        base: the model whose distances are kept (`judge_of`).
         path: where the folder will lie.
     """
     started = time.perf_counter()
     lexicon = learn(words.texts, dimensions=words.dimensions, share=words.share)
     lexicon.save(folder / LEXICON)
-    levels = set_level(folder, words.texts, base=base, avoid=words.avoid) if words.distances == "base" else None
+    levels = set_level(folder, probe_of(words.texts, words.avoid), base) if words.distances == "base" else None
     return LexicalFolder(
         path=path or folder,
         fingerprint=fingerprint(ModelFolder.open(folder)),
@@ -171,24 +170,23 @@ def add_words(folder: Path, words: Words, *, base: str | Path, path: Path | None
     )
 
 
-def set_level(folder: Path, texts: Sequence[str], *, base: str | Path, avoid: Sequence[str] = ()) -> Levels:
+def judge_of(model: str | Path, **options: Any) -> FineTunedEmbedder:
+    """Return the embedder that says where a model's distances lie: in fp32, its dense vectors alone."""
+    return FineTunedEmbedder(model, dense_only=True, on_overflow="split", engine="torch", precision="fp32", **options)
+
+
+def set_level(folder: Path, probe: Probe, base: FineTunedEmbedder) -> Levels:
     """Put the level that keeps the base's distances into a model folder; return how near it comes.
 
     Args:
         folder: where the model lies, with its lexicon if it has one.
-        texts: passages of the corpus.
-        base: the model whose distances are kept.
-        avoid: questions that no sentence used may be near to.
-
-    Raises:
-        DataError: too few passages with sentences.
+        probe: what is asked of what.
+        base: the model whose distances are kept (`judge_of`).
     """
-    probe = probe_of(texts, avoid)
-    embedders = [
-        FineTunedEmbedder(model, dense_only=dense_only, on_overflow="split", engine="torch", precision="fp32")
-        for model, dense_only in ((base, True), (folder, False))
-    ]
-    level, levels = fit_level(probe, *embedders)
+    new = base.like(folder, revision=None)
+    dense = probed(new, probe)
+    same = new.fingerprint == base.fingerprint
+    level, levels = fit_level(dense if same else probed(base, probe), joined(joiner_of(folder), dense, probe))
     level.save(folder / LEVEL)
     return levels
 

@@ -12,7 +12,7 @@ from dragon_finetune.evaluation.comparison import Comparison
 from dragon_finetune.evaluation.markdown import markdown
 from dragon_finetune.evaluation.report import Attachments, write_html
 from dragon_finetune.evaluation.runs import Corpus, Run, load_runs
-from dragon_finetune.evaluation.training_record import look_for_leaks, training_card, training_pairs
+from dragon_finetune.evaluation.training_record import distances_of, look_for_leaks, training_card, training_pairs
 from dragon_finetune.files import write_text
 
 _RANGES = (32, 64, 128, 256, 512, 1024, 2048, 8192)
@@ -65,17 +65,21 @@ class Outcome:
         best["calibration"] = self.calibration.to_dict() if self.calibration else None
         others = zip(self.names, self.comparisons, strict=True)
         candidates = [{"name": name, "tuned": each.tuned, "p_corrected": each.p} for name, each in others]
-        return {**best, "candidates": candidates}
+        return {**best, "candidates": candidates, "distances": distances_of(self.model)}
 
     def __str__(self) -> str:
+        said = distances_of(self.model)
+        distances = [f"distances: {said}"] if said else []
         if len(self.comparisons) == 1:
-            return str(self.comparisons[0])
+            return "\n".join([str(self.comparisons[0]), *distances])
         rows = [
             f"  {name:<40.40} {each.tuned:.2f}  {each.difference:+.2f} [{each.low:+.2f}, {each.high:+.2f}]  "
             f"p {each.p:.4f}"
             for name, each in zip(self.names, self.comparisons, strict=True)
         ]
-        return "\n".join([f"best of {len(rows)} candidates: {self.names[0]}", str(self.comparisons[0]), *rows])
+        return "\n".join(
+            [f"best of {len(rows)} candidates: {self.names[0]}", str(self.comparisons[0]), *rows, *distances]
+        )
 
     def write_html(self, path: Path) -> None:
         """Write the report of the best candidate."""

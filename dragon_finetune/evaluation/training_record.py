@@ -8,7 +8,7 @@ from dragon_finetune.evaluation.leaks import LeakReport, find_leaks
 from dragon_finetune.evaluation.runs import Run
 from dragon_finetune.evaluation.training_queries import read_training_queries
 from dragon_finetune.files import read_json, read_jsonl
-from dragon_finetune.model_place import CARD, EMBEDDED, locate
+from dragon_finetune.model_place import CARD, EMBEDDED, LEVEL, LEXICON, locate
 from dragon_finetune.pair import Pair, as_pair
 
 
@@ -45,6 +45,16 @@ def look_for_leaks(run: Run, pairs: Sequence[Pair] | None, judge: str | None = E
         except ModelError:
             embedder = None
     return find_leaks(run.results, pairs, embedder)
+
+
+def distances_of(model: str | None) -> str | None:
+    """Return whose level of distances a model's vectors have, in words; None where the model is not known."""
+    if model is None:
+        return None
+    folder = locate(model)
+    words = ", words joined to its vectors (lexicon.json)" if (folder / LEXICON).is_file() else ""
+    level = "the base's level, kept (level.json)" if (folder / LEVEL).is_file() else "the model's own"
+    return f"{level}{words}"
 
 
 def training_card(model: str | None) -> dict[str, Any]:

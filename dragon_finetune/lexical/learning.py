@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.lexical.lexicon import Lexicon, check_settings
+from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE, Lexicon, check_settings
 from dragon_finetune.lexical.sketch import Sketcher
 from dragon_finetune.lexical.words import endings_of, words_of
 
@@ -13,7 +13,14 @@ _REACH = 0.95
 """Of the passages whose sketches are kept at their size; those of the others are cut to it (`Lexicon.reach`)."""
 
 
-def learn(texts: Iterable[str], *, dimensions: int = 2048, share: float = 0.6, seed: int = 0) -> Lexicon:
+def require_words(texts: Iterable[str]) -> None:
+    """Raise DataError if no text has a word in it."""
+    passages = list(texts)
+    if not any(True for text in passages for _ in words_of(text, None)):
+        raise DataError(f"none of the {len(passages)} passages has a word in it, so there is no lexicon.")
+
+
+def learn(texts: Iterable[str], *, dimensions: int = DIMENSIONS, share: float = SHARE, seed: int = 0) -> Lexicon:
     """Return the lexicon of a corpus.
 
     Args:
@@ -30,12 +37,10 @@ def learn(texts: Iterable[str], *, dimensions: int = 2048, share: float = 0.6, s
     from sklearn.feature_extraction.text import CountVectorizer  # scipy and all: a second
 
     passages = list(texts)
+    require_words(passages)
     endings = endings_of(passages)
     counter = CountVectorizer(analyzer=lambda text: list(words_of(text, endings)), dtype=np.int32)
-    try:
-        counts = counter.fit_transform(passages)
-    except ValueError:
-        raise DataError(f"none of the {len(passages)} passages has a word in it, so there is no lexicon.") from None
+    counts = counter.fit_transform(passages)
     seen = np.bincount(counts.indices, minlength=counts.shape[1])
     known = Lexicon(
         passages=len(passages),

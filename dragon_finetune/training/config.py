@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dragon_finetune.errors import SettingsError, suggest
 from dragon_finetune.files import absolute
+from dragon_finetune.lexical.lexicon import DIMENSIONS, LEAST_DIMENSIONS, MOST_DIMENSIONS, MOST_SHARE, SHARE
 from dragon_finetune.model_place import absolute_if_folder
 from dragon_finetune.settings import Precision, explain
 
@@ -61,6 +62,11 @@ class TrainingConfig(BaseModel):
         device: "cpu" trains there whatever else is at hand.
         training_texts: "full" keeps the queries and passages trained on in the folder, so that leaks are found months
             later, rewordings too; "hashed" keeps only their hashes, for a folder that is given to others.
+        lexicon: chunk files whose words go into the vectors beside what is trained (docs/lexical.md); (): none.
+        lexicon_dimensions, lexicon_share: numbers in a vector for the words, and how much they have to say, 0 to 0.9.
+        distances: "base" keeps the base's level of distances by one more number in each vector, so that a host's
+            thresholds keep their meaning; "native" leaves them as training made them. Default: "base" with a lexicon,
+            else "native".
         report_to: the Trainer's integrations ("tensorboard", "mlflow", "wandb").
 
     Raises:
@@ -106,12 +112,22 @@ class TrainingConfig(BaseModel):
     overwrite: bool = False
     device: str | None = None
     training_texts: Literal["full", "hashed"] = "full"
+    lexicon: tuple[Path, ...] = ()
+    lexicon_dimensions: int = Field(default=DIMENSIONS, ge=LEAST_DIMENSIONS, le=MOST_DIMENSIONS)
+    lexicon_share: float = Field(default=SHARE, ge=0, le=MOST_SHARE)
+    distances: Literal["base", "native"] | None = None
     report_to: str = "none"
 
     @field_validator("output_dir", "general_pairs")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else absolute(path)
+
+    @field_validator("lexicon", mode="before")
+    @classmethod
+    def _absolute_files(cls, files: Any) -> Any:
+        # One file may stand alone in a YAML file.
+        return tuple(absolute(file) for file in ([files] if isinstance(files, (str, Path)) else files))
 
     @field_validator("base_model")
     @classmethod
@@ -137,5 +153,8 @@ class TrainingConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the result: two runs that agree in them are the same run."""
         beside_the_point = {"output_dir", "overwrite", "report_to", "save_steps", "save_total_limit", "logging_steps"}
-        beside_the_point |= {"base_model", "general_pairs"}  # paths; what lies there counts (`FineTuner`)
+        # Paths: what lies there counts (`FineTuner`).
+        beside_the_point |= {"base_model", "general_pairs", "lexicon"}
+        beside_the_point |= set() if self.lexicon else {"lexicon_dimensions", "lexicon_share"}
+        beside_the_point |= {"distances"} if self.distances is None else set()
         return self.model_dump(mode="json", exclude=beside_the_point)

@@ -29,6 +29,7 @@ from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.datasets import data_hash
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.joined import Joined, join, read_joined, said_of
 from dragon_finetune.training.judgement import Judgement
 from dragon_finetune.training.keeping import Watched, forgetting, keep
 from dragon_finetune.training.mixing import mix_in, weigh
@@ -72,27 +73,31 @@ class FineTuner:
         """
         config = self.config
         all_pairs, general = self._read(pairs)
-        output = OutputFolder(config.output_dir, self._identity([*all_pairs, *general]))
+        joined = read_joined(config, all_pairs)
+        output = OutputFolder(config.output_dir, self._identity([*all_pairs, *general], joined))
         if result := self._finished(output):
             return result
         prepared = self._prepare(all_pairs, general)
         with output.alone() if is_first_process() else nullcontext():
             # Another process may have finished it meanwhile.
-            return self._finished(output) or self._run(output, *prepared)
+            return self._finished(output) or self._run(output, joined, *prepared)
 
     def plan(self, pairs: "Iterable[Any] | str | Path") -> TrainingPlan:
         """Return what `train` would do and cost, measured on three steps. Writes nothing; raises as `train` does."""
-        folder, audit, training, validation, dropped = self._prepare(*self._read(pairs))
+        all_pairs, general = self._read(pairs)
+        read_joined(self.config, all_pairs)
+        folder, audit, training, validation, dropped = self._prepare(all_pairs, general)
         return measure(self._load(folder), self.config, folder.prompts, training, validation, audit, dropped)
 
     def _finished(self, output: OutputFolder) -> TrainingResult | None:
         card = output.finished(overwrite=self.config.overwrite)
         return TrainingResult(path=self.config.output_dir, **card["result"]) if card else None
 
-    def _identity(self, pairs: Sequence[Pair]) -> dict[str, Any]:
+    def _identity(self, pairs: Sequence[Pair], joined: Joined) -> dict[str, Any]:
         """Return everything that decides the result: the base by what it is, not by where it lies."""
         base = ModelFolder.open(self.config.base_model, revision=self.config.revision)
-        return {**self.config.identity(), "base": fingerprint(base), "pairs": data_hash(pairs)}
+        corpus = {"lexicon": joined.hash()} if joined.words else {}
+        return {**self.config.identity(), "base": fingerprint(base), "pairs": data_hash(pairs), **corpus}
 
     def _read(self, pairs: "Iterable[Any] | str | Path") -> tuple[list[Pair], list[Pair]]:
         general = self.config.general_pairs
@@ -141,6 +146,7 @@ class FineTuner:
     def _run(
         self,
         output: OutputFolder,
+        joined: Joined,
         folder: ModelFolder,
         audit: TokenAudit,
         training: list[Pair],
@@ -168,7 +174,7 @@ class FineTuner:
         outcome["forgetting"] = forgetting(model, base, folder, self.config)
         outcome |= {**vars(stats.stats), "dropped": dropped, "training_texts": self.config.training_texts}
         outcome["pairs"] = {"training": len(training), "validation": len(validation)}
-        return self._publish(output, model, folder, outcome, [*training, *validation])
+        return self._publish(output, model, folder, outcome, [*training, *validation], joined)
 
     def _publish(
         self,
@@ -177,10 +183,13 @@ class FineTuner:
         folder: ModelFolder,
         outcome: dict[str, Any],
         pairs: Sequence[Pair],
+        joined: Joined,
     ) -> TrainingResult:
         """Save the model with all that is known of its making, in the output's place."""
         draft = output.draft()
         save_model(model, draft, folder)
+        more = join(draft, joined, self.config)
+        outcome["joined"] = said_of(more)
         result = {**outcome, "fingerprint": fingerprint(ModelFolder.open(draft))}
         write_text(draft / "README.md", model_card(self.config, result))
         write_training_queries(draft, pairs, self.config.training_texts)
@@ -191,6 +200,7 @@ class FineTuner:
                 "settings": self.config.model_dump(mode="json"),
                 "versions": {name: version(name) for name in ("dragon-finetune", "sentence-transformers", "torch")},
                 "result": result,
+                **more,
             }
         )
         return TrainingResult(path=self.config.output_dir, **result)

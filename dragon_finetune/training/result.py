@@ -28,6 +28,7 @@ class TrainingResult(BaseModel):
         dropped: pairs and negatives left out before training, by reason.
         pairs: numbers of "training", "validation" and "general" pairs.
         training_texts: whether the folder holds the "full" texts that it was trained on or their hashes ("hashed").
+        joined: what was joined to the vectors (a lexicon, a level of distances), in lines.
         fingerprint: hash of everything that changes a vector of the folder.
     """
 
@@ -50,6 +51,7 @@ class TrainingResult(BaseModel):
     dropped: dict[str, int] = {}
     pairs: dict[str, int]
     training_texts: str = "full"
+    joined: list[str] = []
     fingerprint: str
     log_history: list[dict[str, Any]] = Field(repr=False)
 
@@ -72,6 +74,7 @@ class TrainingResult(BaseModel):
         if self.forgetting:
             before, after = self.forgetting["base"], self.forgetting["kept"]
             lines += [f"general knowledge, nDCG@10: {before:.4f} before, {after:.4f} after ({after - before:+.4f})"]
+        lines += self.joined
         lines += [f"left out: {left_out}"] if left_out else []
         lines += [
             f"loss {loss} after {self.steps} steps, {self.pairs['training']} pairs, {self.seconds:.1f} s, "
