@@ -9,11 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from dragon_finetune.chunks import read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, DragonFinetuneError
 from dragon_finetune.evaluation.comparing import compare
 from dragon_finetune.evaluation.leaks import find_leaks
-from dragon_finetune.evaluation.scores import Evaluation, evaluate_results
+from dragon_finetune.evaluation.questions import load_questions
+from dragon_finetune.evaluation.runs import Corpus, Run, load_run
 from dragon_finetune.files import write_json, write_text
 from dragon_finetune.model_place import EMBEDDED, locate
 from dragon_finetune.pair import read_pairs
@@ -25,6 +27,13 @@ _QUICK = {"epochs": 1, "max_steps": 3, "batch_size": 8, "max_validation_corpus":
 
 _ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")
 _SCORES = Path("data/testing/baseline_evaluation_detailed.json")
+_QUESTIONS = Path("data/testing/questions_100.json")
+# What is shown -> the switch, and the folder under models/ that `finetuned` stands for.
+_RUNS = {
+    "base": ("base", "finetuned"),
+    "joined": ("finetuned", "joined"),
+    "tuned-joined": ("finetuned", "finetuned"),
+}
 _SCRIPTS = (
     "src.embedding.emb_03_embed_all_chunks",
     "src.embedding.create_collections",
@@ -34,7 +43,9 @@ _SCRIPTS = (
 
 
 def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
-    """Return the report of the whole path: audit, train, then embed and score the base and the tuned model.
+    """Return the report of the whole path: audit, train, then embed and score the base and what was made of it.
+
+    That is: the base with the corpus's words in its vectors (joined), and the tuned model with them.
 
     Args:
         out: the folder to work in. It holds `codex/` (the example codex, its trained model and its index) and
@@ -54,13 +65,15 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
     pairs = _raw_pairs(codex) if raw_pairs else codex / "data" / "training" / "pairs.jsonl"
     _say("1. Audit: would the model cut anything off?")
     print(audit_tokens(pairs, EMBEDDED))
-    _say("2. Train")
+    _say("2. Join the corpus's words to the base's vectors: nothing is trained")
+    print(_join(codex))
+    _say("3. Train, and join them to the tuned model's")
     print(_train(codex, pairs, quick))
-    evaluations = {}
-    for step, embedder in enumerate(("base", "finetuned"), start=3):
-        _say(f"{step}. embedder: {embedder}: embed, index, ask, score with the codex's own scripts")
-        evaluations[embedder] = _run_codex(codex, embedder, out / "results" / embedder)
-    return _report(out, evaluations, pairs, time.perf_counter() - started)
+    runs = {}
+    for step, (name, (embedder, model)) in enumerate(_RUNS.items(), start=4):
+        _say(f"{step}. {name}: embed, index, ask, score with the codex's own scripts ({embedder}: {model})")
+        runs[name] = _run_codex(codex, embedder, model, out / "results" / name)
+    return _report(out, runs, pairs, time.perf_counter() - started)
 
 
 def _say(step: str) -> None:
@@ -83,12 +96,24 @@ def _raw_pairs(codex: Path) -> Path:
     from dragon_finetune.pairs.building import PairsRequest, build_pairs, write_pairs
 
     _say("0. Pairs from the chunks alone")
-    files = sorted((codex / "data" / "chunks").glob("*.jsonl"))
-    request = PairsRequest(files, avoid=codex / "data" / "testing" / "questions_100.json", model=EMBEDDED)
+    request = PairsRequest(_chunks(codex), avoid=codex / _QUESTIONS, model=EMBEDDED)
     result = build_pairs(request)
     print(result)
     write_pairs(codex / "data" / "training" / "raw_pairs.jsonl", result.pairs)
     return codex / "data" / "training" / "raw_pairs.jsonl"
+
+
+def _chunks(codex: Path) -> list[Path]:
+    return sorted((codex / "data" / "chunks").glob("*.jsonl"))
+
+
+def _join(codex: Path) -> Any:
+    from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
+
+    texts = [chunk.text for chunk in read_chunks(_chunks(codex))]
+    questions = load_questions(codex / _QUESTIONS)
+    avoid = [question["question"] for question in questions]
+    return make_lexical_folder(EMBEDDED, codex / "models" / "joined", Words(texts, avoid=avoid), overwrite=True)
 
 
 def _train(codex: Path, pairs: Path, quick: bool) -> Any:
@@ -96,14 +121,19 @@ def _train(codex: Path, pairs: Path, quick: bool) -> Any:
     from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
 
     config = TrainingConfig(
-        base_model=EMBEDDED, output_dir=codex / "models" / "finetuned", overwrite=True, **(_QUICK if quick else RECIPE)
+        base_model=EMBEDDED,
+        output_dir=codex / "models" / "finetuned",
+        lexicon=_chunks(codex),
+        overwrite=True,
+        **(_QUICK if quick else RECIPE),
     )
     return FineTuner(config).train(pairs)
 
 
-def _run_codex(codex: Path, embedder: str, results: Path) -> Evaluation:
+def _run_codex(codex: Path, embedder: str, model: str, results: Path) -> Run:
     switch = codex / "codex.yaml"
-    write_text(switch, re.sub(r"(?m)^embedder: \w+", f"embedder: {embedder}", switch.read_text(encoding="utf-8")))
+    said = re.sub(r"(?m)^embedder: \w+", f"embedder: {embedder}", switch.read_text(encoding="utf-8"))
+    write_text(switch, re.sub(r"(?m)^  model_path: models/\w+", f"  model_path: models/{model}", said))
     for script in _SCRIPTS:
         code = subprocess.run([sys.executable, "-m", script], cwd=codex, check=False).returncode
         # The codex's evaluation exits with 1 whenever the mean is below 3.5; that is no crash.
@@ -112,14 +142,20 @@ def _run_codex(codex: Path, embedder: str, results: Path) -> Evaluation:
     results.mkdir(parents=True, exist_ok=True)
     for file in (_ANSWERS, _SCORES):
         shutil.copy2(codex / file, results / file.name)
-    return evaluate_results(results / _ANSWERS.name)
+    return load_run(results / _ANSWERS.name, Corpus(tuple(_chunks(codex))))
 
 
-def _report(out: Path, evaluations: dict[str, Evaluation], pairs: Path, seconds: float) -> str:
-    leaks = find_leaks(list(evaluations["base"].questions.values()), read_pairs(pairs), FineTunedEmbedder(EMBEDDED))
-    comparison = compare(evaluations["base"], evaluations["finetuned"], leaks=leaks)
-    summary = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    write_json(out / "results" / "summary.json", {**summary, "comparison": comparison.to_dict(), "seconds": seconds})
-    parts = [f"\n== {name}\n{evaluation}" for name, evaluation in evaluations.items()]
-    parts += ["\n== difference", str(comparison), f"\n{seconds:.0f} s in all. Look into {out}: codex/, results/."]
-    return "\n".join(parts)
+def _report(out: Path, runs: dict[str, Run], pairs: Path, seconds: float) -> str:
+    base = runs["base"]
+    leaks = find_leaks(list(base.evaluation.questions.values()), read_pairs(pairs), FineTunedEmbedder(EMBEDDED))
+    comparisons = {
+        name: compare(base.evaluation, run.evaluation, leaks=leaks, rankings=(base.rankings or {}, run.rankings or {}))
+        for name, run in runs.items()
+        if name != "base"
+    }
+    summary: dict[str, Any] = {name: run.evaluation.to_dict() for name, run in runs.items()}
+    summary |= {"comparisons": {name: each.to_dict() for name, each in comparisons.items()}, "seconds": seconds}
+    write_json(out / "results" / "summary.json", summary)
+    parts = [f"\n== {name}\n{run.evaluation}" for name, run in runs.items()]
+    parts += [f"\n== base to {name}\n{each}" for name, each in comparisons.items()]
+    return "\n".join([*parts, f"\n{seconds:.0f} s in all. Look into {out}: codex/, results/."])

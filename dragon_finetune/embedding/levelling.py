@@ -16,7 +16,7 @@ from dragon_finetune.overlap import near_duplicates
 from dragon_finetune.tokens.boundaries import sentences
 from dragon_finetune.wording import run_together, spoken
 
-_PASSAGES, _QUERIES, _FEWEST = 400, 200, 10
+_PASSAGES, _QUERIES, _FEWEST = 200, 100, 10
 _FEWEST_WORDS, _MOST_WORDS = 4, 30
 # The host takes points by the nearest of ten, and by how far more than half of them are.
 _FOUND = 5

@@ -171,8 +171,8 @@ def add_words(folder: Path, words: Words, base: FineTunedEmbedder, path: Path | 
 
 
 def judge_of(model: str | Path, **options: Any) -> FineTunedEmbedder:
-    """Return the embedder that says where a model's distances lie: in fp32, its dense vectors alone."""
-    return FineTunedEmbedder(model, dense_only=True, on_overflow="split", engine="torch", precision="fp32", **options)
+    """Return the embedder that says where a model's distances lie: its dense vectors alone, long texts split."""
+    return FineTunedEmbedder(model, dense_only=True, on_overflow="split", **options)
 
 
 def set_level(folder: Path, probe: Probe, base: FineTunedEmbedder) -> Levels:
