@@ -1,4 +1,4 @@
-"""The level of distances fitted: such that what a query finds lies on the whole as far away as with the base."""
+"""The level of distances fitted: such that what a query finds first lies on the whole as far away as with the base."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -126,9 +126,13 @@ def joined(joiner: Joiner | None, dense: Probed, probe: Probe) -> Probed:
 
 
 def fit_level(base: Probed, native: Probed) -> tuple[Level, Levels]:
-    """Return the level that brings the distances of `native` nearest to those of `base`, and how near."""
+    """Return the level that brings the first hits of `native` as near as those of `base`, and how near all come.
+
+    The first, for real questions lie nearer to their answers than a probe's parts do to their passages, and the others
+    then come out right (docs/lexical.md).
+    """
     wanted, found = _cosines(base), _cosines(native)
-    level = level_between(found, wanted)
+    level = level_between(found[:, 0], wanted[:, 0])
     kept = _cosines(Probed(level.apply(native.queries, "query"), level.apply(native.passages, "document")))
     return level, Levels(_spread(wanted), _spread(found), _spread(kept), len(wanted))
 

@@ -14,7 +14,7 @@ from dragon_finetune.errors import DataError, ModelError, SettingsError
 from dragon_finetune.files import read_json, write_json
 from dragon_finetune.lexical.words import words_of
 
-DIMENSIONS, SHARE = 2048, 0.6
+DIMENSIONS, SHARE = 2048, 0.5
 """Defaults, chosen on four judged collections: docs/lexical.md."""
 LEAST_DIMENSIONS, MOST_DIMENSIONS = 64, 16_384
 MOST_SHARE = 0.9

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dragon_finetune.lexical.lexicon import Lexicon
 
 Sketches = npt.NDArray[np.float64]
-_TELLING = 0.45
+_TELLING = 0.25
 """Mean rarity of a query's words at which they have just the lexicon's share to say."""
 _ROWS = 1024
 
@@ -40,8 +40,8 @@ class Sketcher:
     def queries(self, texts: Sequence[str]) -> Sketches:
         """Return (texts, dimensions): weights sqrt(idf), each sketch as long as its words are telling.
 
-        The length is the mean rarity of the words that are known over 0.45, where rarity is a word's idf in units of
-        that of one seen once: 0 if none is known, 2.2 if all were seen once.
+        The length is the mean rarity of the words that are known over 0.25, where rarity is a word's idf in units of
+        that of one seen once: 0 if none is known, 4 if all were seen once.
         """
         counted = [Counter(set(self.lexicon.words(text))) for text in texts]
         sketches = self._sketch(counted, self._query_weights)

@@ -23,9 +23,7 @@ def words_of(text: str, endings: str | None) -> Iterator[str]:
     """
     stem = _stemmer(endings)
     for word in compared(_WORD.findall(normal(text))):
-        word = _POSSESSIVE.sub("", word)
-        if word:
-            yield stem(word)
+        yield stem(word if word.isalpha() else _POSSESSIVE.sub("", word))
 
 
 def endings_of(texts: Iterable[str]) -> Literal["english"] | None:
@@ -44,6 +42,8 @@ def endings_of(texts: Iterable[str]) -> Literal["english"] | None:
 def _stemmer(language: str | None) -> Any:
     if language is None:
         return str
-    import snowballstemmer
+    # Not by snowballstemmer.stemmer(), which takes another implementation, of another version, where one is installed:
+    # a lexicon holds stems, and must be met with the same ones.
+    from snowballstemmer.english_stemmer import EnglishStemmer
 
-    return lru_cache(maxsize=200_000)(snowballstemmer.stemmer(language).stemWord)
+    return lru_cache(maxsize=200_000)(EnglishStemmer().stemWord)
