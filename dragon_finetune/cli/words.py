@@ -43,6 +43,10 @@ def lexicon(
         from dragon_finetune.evaluation.questions import load_questions
 
         avoid = [question["question"] for question in load_questions(questions_to_avoid)]
+    if add_to and collection and new:
+        from dragon_finetune.index.joined_copy import require_source
+
+        require_source(add_to, collection, new)
     words = Words(texts, dimensions, share, distances, avoid)  # type: ignore[arg-type]
     made = make_lexical_folder(model, output, words, overwrite=overwrite)
     joined = None

@@ -119,6 +119,11 @@ class FineTunedEmbedder:
 
         return None if self.options.dense_only else joiner_of(self.folder.path)
 
+    @cached_property
+    def without_words(self) -> "FineTunedEmbedder":
+        """The embedder of the dense vectors alone: this one, where nothing is joined to them."""
+        return self.like(dense_only=True) if self.joiner else self
+
     @property
     def dimension(self) -> int:
         """Length of the vectors."""

@@ -15,7 +15,7 @@ from dragon_finetune.embedding.joiner import joiner_of
 from dragon_finetune.embedding.levelling import Levels, Probe, fit_level, joined, probe_of, probed
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import absolute
-from dragon_finetune.lexical.learning import learn
+from dragon_finetune.lexical.learning import learn, require_words
 from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE, check_settings
 from dragon_finetune.locks import held
 from dragon_finetune.model_folder import ModelFolder
@@ -55,6 +55,13 @@ class Words:
     share: float = SHARE
     distances: Distances = "base"
     avoid: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raise, before anything is written, what can't be: SettingsError, or DataError for texts that give nothing."""
+        check_settings(self.dimensions, self.share)
+        require_words(self.texts)
+        if self.distances == "base":
+            probe_of(self.texts, self.avoid)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def make_lexical_folder(
         SettingsError: dimensions or a share that can't be.
         DataError: no words in the texts, or too few to fit a level.
     """
-    check_settings(words.dimensions, words.share)
+    words.check()
     folder = ModelFolder.open(model)
     target = absolute(output)
     if target.resolve() == folder.path.resolve():

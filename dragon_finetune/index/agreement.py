@@ -14,9 +14,23 @@ from dragon_finetune.tokens.counting import TokenCounter
 SAME = 0.995
 
 
+# Words are counted, not computed by kernels that differ: what is joined is the same but for rounding.
+_SAME_WORDS = 1e-3
+
+
 def agreement(embedder: FineTunedEmbedder, sample: Sample, role: Role | None) -> Any:
-    """Tell of each record whether its vector is what `embedder` makes of its text, whole or cut to the limit."""
-    return cosines_to_stored(embedder, sample, role) >= SAME
+    """Tell of each record whether its vector is what `embedder` makes of its text, whole or cut to the limit.
+
+    Of vectors with words the dense parts are compared, and what is joined to them: a level of distances, which all
+    share, would hide what differs.
+    """
+    if embedder.joiner is None:
+        return cosines_to_stored(embedder, sample, role) >= SAME
+    dense = embedder.without_words
+    part = sample.dense(dense.dimension)
+    joined = embedder.joiner.join(part.unit, sample.texts, role)[:, dense.dimension :]
+    apart = np.abs(joined - sample.unit[:, dense.dimension :]).max(axis=1)
+    return agreement(dense, part, role) & (apart < _SAME_WORDS)
 
 
 def cosines_to_stored(embedder: FineTunedEmbedder, sample: Sample, role: Role | None) -> Any:

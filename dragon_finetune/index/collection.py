@@ -22,11 +22,7 @@ def require_loadable(store: str, name: str, embedder: FineTunedEmbedder) -> None
         DataError: no server answers, or Chroma takes no collection of that name.
         StaleIndexError: the collection was made by another encoder, or by nobody knows which.
     """
-    if not _NAME.fullmatch(name):
-        raise DataError(
-            f"Chroma takes no collection called {name!r}: 3 to 512 characters of a-z, A-Z, 0-9, '.', '_' and '-', the "
-            "first and last a letter or digit."
-        )
+    require_name(name)
     if not is_server(store) and not (absolute(store) / "chroma.sqlite3").is_file():
         _require_writable(absolute(store))
         return
@@ -34,6 +30,15 @@ def require_loadable(store: str, name: str, embedder: FineTunedEmbedder) -> None
     with chroma_errors(store):
         if name in {collection.name for collection in client.list_collections()}:
             _require_same(client.get_collection(name, embedding_function=None), name, embedder)
+
+
+def require_name(name: str) -> None:
+    """Raise DataError if Chroma takes no collection of that name."""
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"Chroma takes no collection called {name!r}: 3 to 512 characters of a-z, A-Z, 0-9, '.', '_' and '-', the "
+            "first and last a letter or digit."
+        )
 
 
 def _require_writable(folder: Path) -> None:

@@ -18,7 +18,7 @@ from dragon_finetune.index.health import CollectionHealth, Finding, Health
 from dragon_finetune.index.sample import Sample, joined, take_sample
 from dragon_finetune.index.space import explain_space, space_of
 from dragon_finetune.index.suspects import Suspects, find_suspects
-from dragon_finetune.index.words_apart import dense_part, explain_words, note_unknown
+from dragon_finetune.index.words_apart import explain_words, note_unknown
 
 _UNIT = 1e-2
 SAMPLE = 64
@@ -77,7 +77,7 @@ def examine(
         _look(collection, embedder, suspects, sample, contents[number].whole if files else {})
         for number, collection in enumerate(opened)
     ]
-    _explain(looks, embedder.like(dense_only=True) if embedder.joiner else embedder, suspects, files, contents)
+    _explain(looks, embedder.without_words, suspects, files, contents)
     health = Health(embedder.model_path, str(store), [look.health for look in looks])
     if files:
         find_uncovered(contents, health, files)
@@ -120,8 +120,8 @@ def _look_at_dense(health: CollectionHealth, embedder: FineTunedEmbedder, sample
     if words := explain_words(embedder, sample):
         health.findings.append(words)
         return _Look(health)
-    dense = embedder.like(dense_only=True)
-    part = dense_part(sample, dense.dimension)
+    dense = embedder.without_words
+    part = sample.dense(dense.dimension)
     return _Look(health, part, agreement(dense, part, "document"))
 
 

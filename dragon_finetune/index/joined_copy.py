@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, StaleIndexError
 from dragon_finetune.index.chroma import Record, chroma_errors, existing_client, read_records, upsert
 from dragon_finetune.index.chroma_function import embedding_function
-from dragon_finetune.index.collection import require_loadable
+from dragon_finetune.index.collection import require_loadable, require_name
 from dragon_finetune.index.doctor import examine
 from dragon_finetune.index.space import space_of
 from dragon_finetune.progress import progress
@@ -38,11 +39,9 @@ def join_collection(embedder: FineTunedEmbedder, store: str | Path, name: str, n
     """
     if embedder.joiner is None:
         raise DataError(f"{embedder.model_path} has no lexicon to join. Make one: `dragon-finetune lexicon`.")
-    if new == name:
-        raise DataError(f"the new collection has the name of the old one, {name!r}. Give another (--as).")
-    client = existing_client(store)
-    _require_dense(embedder, store, name)
+    client = require_source(store, name, new)
     require_loadable(str(store), new, embedder)
+    _require_dense(embedder, store, name)
     with chroma_errors(f"collection {name}"):
         old = client.get_collection(name, embedding_function=None)
         made = client.get_or_create_collection(
@@ -53,6 +52,23 @@ def join_collection(embedder: FineTunedEmbedder, store: str | Path, name: str, n
         )
     records = progress(read_records(old), desc="join", unit="record", total=old.count())
     return upsert(made, _joined(embedder, iter(records), name))
+
+
+def require_source(store: str | Path, name: str, new: str) -> Any:
+    """Return a client of the store, whose collection `name` is there to be joined into `new`.
+
+    Raises:
+        DataError: no such store or collection, or Chroma takes no collection called `new`.
+    """
+    require_name(new)
+    if new == name:
+        raise DataError(f"the new collection has the name of the old one, {name!r}. Give another (--as).")
+    client = existing_client(store)
+    with chroma_errors(store):
+        present = sorted(collection.name for collection in client.list_collections())
+    if name not in present:
+        raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+    return client
 
 
 def _joined(embedder: FineTunedEmbedder, records: Iterator[Record], name: str) -> Iterator[Record]:

@@ -9,6 +9,7 @@ import numpy as np
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.index.chroma import read_records
+from dragon_finetune.lexical.joining import dense_of
 from dragon_finetune.model_folder import Role
 
 
@@ -28,6 +29,7 @@ class Sample:
     unit: Vectors
     lengths: Vectors
     _again: dict[tuple[FineTunedEmbedder, Role | None], Vectors] = field(default_factory=dict, repr=False)
+    _dense: "dict[int, Sample]" = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,6 +47,12 @@ class Sample:
             split = embedder if embedder.options.on_overflow == "split" else embedder.like(on_overflow="split")
             self._again[key] = split.encode(self.texts, role=role)
         return self._again[key]
+
+    def dense(self, dimension: int) -> "Sample":
+        """Return the same records with the directions of the first `dimension` numbers of their vectors."""
+        if dimension not in self._dense:
+            self._dense[dimension] = Sample(self.ids, self.texts, dense_of(self.unit, dimension), self.lengths)
+        return self._dense[dimension]
 
     def part(self, chosen: Any) -> "Sample":
         """Return the records that a mask or places choose."""

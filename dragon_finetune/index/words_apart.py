@@ -4,24 +4,18 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.index.agreement import agreement
 from dragon_finetune.index.health import Finding
 from dragon_finetune.index.sample import Sample
-from dragon_finetune.lexical.joining import dense_of
 
 _MOST = 0.9
 _MANY_UNKNOWN = 0.05
 
 
-def dense_part(sample: Sample, dimension: int) -> Sample:
-    """Return the records with the directions of the first `dimension` numbers of their vectors."""
-    return Sample(sample.ids, sample.texts, dense_of(sample.unit, dimension), sample.lengths)
-
-
 def explain_words(embedder: FineTunedEmbedder, sample: Sample) -> Finding | None:
     """Return what is wrong with the words in vectors that are this model's but for them; None: that is not it."""
-    dense = embedder.like(dense_only=True)
+    dense = embedder.without_words
     of_the_model_alone = sample.width <= embedder.engine.dimension and sample.width != dense.dimension
     if sample.width < dense.dimension or of_the_model_alone:
         return None
-    if agreement(dense, dense_part(sample, dense.dimension), "document").mean() <= _MOST:
+    if agreement(dense, sample.dense(dense.dimension), "document").mean() <= _MOST:
         return None
     if embedder.joiner is None:
         if sample.width == dense.dimension:

@@ -10,7 +10,6 @@ from dragon_finetune.chunks import read_chunks
 from dragon_finetune.embedding.levelling import Levels, Probe, probe_of
 from dragon_finetune.embedding.lexical_folder import Words, add_words, judge_of, record_of, set_level
 from dragon_finetune.errors import DataError
-from dragon_finetune.lexical.learning import require_words
 from dragon_finetune.pair import Pair
 from dragon_finetune.training.config import TrainingConfig
 
@@ -45,10 +44,9 @@ def read_joined(config: TrainingConfig, pairs: Sequence[Pair]) -> Joined:
     texts = [chunk.text for chunk in read_chunks(config.lexicon, unique=False)]
     if not texts:
         raise DataError(f"{', '.join(map(str, config.lexicon))} hold no chunks. Check the files (lexicon).")
-    require_words(texts)
-    if distances == "base":
-        probe_of(texts)
-    return Joined(Words(texts, config.lexicon_dimensions, config.lexicon_share, distances), None)
+    words = Words(texts, config.lexicon_dimensions, config.lexicon_share, distances)
+    words.check()
+    return Joined(words, None)
 
 
 def join(draft: Path, joined: Joined, config: TrainingConfig) -> dict[str, Any]:
