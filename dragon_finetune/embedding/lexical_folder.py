@@ -109,7 +109,7 @@ def make_lexical_folder(
         SettingsError: dimensions or a share that can't be.
         DataError: no words in the texts, or too few to fit a level.
     """
-    words.check()
+    check_settings(words.dimensions, words.share)
     folder = ModelFolder.open(model)
     target = absolute(output)
     if target.resolve() == folder.path.resolve():
@@ -121,6 +121,7 @@ def make_lexical_folder(
             return known
         if target.exists() and not (target.is_dir() and not any(target.iterdir())) and not overwrite:
             raise ModelError(f"{target} is not empty. Choose another folder, or pass --overwrite to move it aside.")
+        words.check()
         draft = new_draft(target)
         shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         made = add_words(draft, words, judge_of(_base_of(folder, model)), target)
