@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs_of_hosts import COMMAND, SCRIPTS_A, SCRIPTS_B, SCRIPTS_C, git, lay_out, plainly, run, run_all
+from runs_of_hosts import COMMAND, SCRIPTS_A, SCRIPTS_B, SCRIPTS_C, call, git, lay_out, plainly, run, run_all
 
 from dragon_finetune import FineTunedEmbedder
+from dragon_finetune.chunks import read_chunks
+from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 from dragon_finetune.evaluation.questions import load_results
 from dragon_finetune.evaluation.retrieval import retrieve
 
@@ -65,6 +67,20 @@ def test_later_generations_run_unchanged(tmp_path, tiny, env_of, embedder, gener
     asked = model.encode([result["question"]], role="query")[0]
     nearest = model.encode([result["retrieved_chunks"][0]["text"]], role="document")[0]
     assert result["retrieved_chunks"][0]["distance"] == pytest.approx(2 - 2 * float(asked @ nearest), abs=2e-4)
+
+
+@pytest.mark.parametrize(("generation", "scripts"), [("a", SCRIPTS_A), ("c", SCRIPTS_C)])
+@pytest.mark.slow
+def test_a_folder_with_words_in_its_vectors_runs_unchanged(tmp_path, tiny, env_of, generation, scripts):
+    host = lay_out(generation, tmp_path / "host")
+    files = sorted((host / "data" / "chunks").glob("*.jsonl"))
+    texts = [chunk.text for chunk in read_chunks(files)]
+    folder = make_lexical_folder(tiny, tmp_path / "joined", Words(texts, dimensions=256)).path
+    (host / ".env").write_text(env_of["finetuned"].replace(str(tiny), str(folder)), encoding="utf-8")
+    run_all(host, scripts)
+    done = call(host, COMMAND, "doctor", "--model", folder, "--on-overflow", "split", "--chunks", *files)
+    assert done.returncode == 0, done.stdout
+    assert "are not in the lexicon" in done.stdout
 
 
 class FakeOllama(http.server.BaseHTTPRequestHandler):
