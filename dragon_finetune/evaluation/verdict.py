@@ -23,11 +23,15 @@ class Compared(Protocol):
     @property
     def coverage(self) -> PairedTest: ...
     @property
+    def metrics(self) -> dict[str, tuple[float, float, PairedTest]]: ...
+    @property
     def leaks(self) -> LeakReport | None: ...
     @property
     def clean(self) -> PairedTest | None: ...
     @property
     def clean_means(self) -> tuple[float, float] | None: ...
+    @property
+    def tried(self) -> int: ...
     @property
     def p(self) -> float: ...
 
@@ -38,6 +42,7 @@ class Verdict:
 
     Attributes:
         outcome: "better"; "distances only" (the score is better, but by topic coverage alone that is not shown);
+            "finds more" (it is not, but more is found: by nDCG@10 where the corpus is known, else by topic coverage);
             "worse"; "not shown" (the interval holds zero); or "contaminated".
         tier: of the tuned model; None in era B, which has none, and for a contaminated comparison, whose score means
             nothing.
@@ -52,8 +57,8 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0 when the tuned model is believably better, else 1."""
-        return 0 if self.outcome == "better" else 1
+        """0 when the tuned model is believably better, or finds more at the same score, else 1."""
+        return 0 if self.outcome in ("better", "finds more") else 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and `exit_code` as JSON-safe values."""
@@ -84,6 +89,7 @@ _NO_MARK = Tier("", 0.0, "Era B has no pass mark; `evaluate` names the questions
 _IN_WORDS = {
     "better": "believably better than the base",
     "distances only": "but by its distances only",
+    "finds more": "it finds more, and the score shows no difference",
     "worse": "believably worse than the base",
     "not shown": "no difference shown",
 }
@@ -91,15 +97,29 @@ _IN_WORDS = {
 
 def _outcome(comparison: Compared) -> str:
     if comparison.p >= 0.05 or comparison.score.low <= 0 <= comparison.score.high:
-        return "not shown"
+        found = _found(comparison)[1]
+        return "finds more" if found.low > 0 and found.p < 0.05 and comparison.tried == 1 else "not shown"
     if comparison.score.high < 0:
         return "worse"
     return "better" if comparison.coverage.low > 0 else "distances only"
 
 
+def _found(comparison: Compared) -> tuple[str, PairedTest]:
+    """Return what says whether more is found, and its test."""
+    if "nDCG@10" in comparison.metrics:
+        return "nDCG@10", comparison.metrics["nDCG@10"][2]
+    return "topic coverage", comparison.coverage
+
+
 def _next_step(comparison: Compared, outcome: str, advice: str) -> str:
     if outcome == "worse":
         return "Keep the base; lower the learning rate or mend the pairs before training again."
+    if outcome == "finds more":
+        name, gain = _found(comparison)
+        return (
+            f"By {name} the gain is {gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}, p {gain.p:.4f}). The "
+            "rubric takes points by raw distance too; `calibrate` shows what it gives by fair thresholds. Use it."
+        )
     if outcome == "not shown":
         return (
             f"Keep the base. {comparison.score.questions} questions spread like these show a gain of "

@@ -69,6 +69,14 @@ def test_a_gain_in_distances_alone_is_called_that():
     assert (comparison.verdict.outcome, comparison.verdict.exit_code) == ("distances only", 1)
 
 
+def test_more_that_is_found_counts_where_distances_take_the_points_back():
+    comparison = compare(answers(BASE), answers(BETTER, scale=1.45))
+    assert comparison.coverage.low > 0
+    assert comparison.low <= 0 <= comparison.high
+    assert (comparison.verdict.outcome, comparison.verdict.exit_code) == ("finds more", 0)
+    assert "By topic coverage the gain is" in comparison.verdict.sentence
+
+
 def test_no_difference_is_not_shown_and_the_smallest_that_could_be_is_named():
     mixed = [found + (1 if n % 2 else -1) if 0 < found < 4 else found for n, found in enumerate(BASE)]
     verdict = compare(answers(BASE), answers(mixed)).verdict
