@@ -51,7 +51,7 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
         out: the folder to work in. It holds `codex/` (the example codex, its trained model and its index) and
             `results/` (both runs' answers and scores) afterwards. An earlier demo's folder is used again, and its
             finished training is not repeated.
-        quick: train a few steps only, to see the path and not the gain.
+        quick: train a few steps only, to see the path and not the gain, and leave out the base with words.
         raw_pairs: train on pairs built from the chunks (`build_pairs`), not on those that the example brings along.
 
     Raises:
@@ -65,12 +65,14 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
     pairs = _raw_pairs(codex) if raw_pairs else codex / "data" / "training" / "pairs.jsonl"
     _say("1. Audit: would the model cut anything off?")
     print(audit_tokens(pairs, EMBEDDED))
-    _say("2. Join the corpus's words to the base's vectors: nothing is trained")
-    print(_join(codex))
+    shown = {name: run for name, run in _RUNS.items() if not (quick and name == "joined")}
+    if "joined" in shown:
+        _say("2. Join the corpus's words to the base's vectors: nothing is trained")
+        print(_join(codex))
     _say("3. Train, and join them to the tuned model's")
     print(_train(codex, pairs, quick))
     runs = {}
-    for step, (name, (embedder, model)) in enumerate(_RUNS.items(), start=4):
+    for step, (name, (embedder, model)) in enumerate(shown.items(), start=4):
         _say(f"{step}. {name}: embed, index, ask, score with the codex's own scripts ({embedder}: {model})")
         runs[name] = _run_codex(codex, embedder, model, out / "results" / name)
     return _report(out, runs, pairs, time.perf_counter() - started)
