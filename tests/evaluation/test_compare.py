@@ -8,11 +8,13 @@ import pytest
 from conftest import run_command
 
 from dragon_finetune import compare
+from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 from dragon_finetune.evaluation.calibration import calibrate
 from dragon_finetune.evaluation.comparing import correct_for_looking
 from dragon_finetune.evaluation.leaks import find_leaks
 from dragon_finetune.evaluation.quality import score_quality
 from dragon_finetune.evaluation.scores import evaluate_results
+from dragon_finetune.evaluation.training_record import distances_of
 from dragon_finetune.files import write_json, write_jsonl
 from dragon_finetune.pair import Pair
 
@@ -82,6 +84,16 @@ def test_no_difference_is_not_shown_and_the_smallest_that_could_be_is_named():
     verdict = compare(answers(BASE), answers(mixed)).verdict
     assert verdict.outcome == "not shown"
     assert re.search(r"60 questions spread like these show a gain of 0\.\d\d or more", verdict.sentence)
+
+
+def test_it_says_whose_level_of_distances_was_in_force(tiny, tmp_path):
+    assert distances_of(None) is None
+    assert distances_of(str(tiny)) == "the model's own"
+    words = Words([f"Zorbax{n} lit the lamp. House {n} has an oar of ash." for n in range(20)], dimensions=64)
+    folder = make_lexical_folder(tiny, tmp_path / "joined", words).path
+    assert (
+        distances_of(str(folder)) == "the base's level, kept (level.json), words joined to its vectors (lexicon.json)"
+    )
 
 
 def test_a_contaminated_comparison_has_no_tier_and_shows_the_clean_rest():

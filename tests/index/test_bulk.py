@@ -189,6 +189,11 @@ def test_command_loads_a_chroma_server(tmp_path, cli, tiny):
         assert f"12 records in books of {url}" in done.stdout, done.stderr
         healthy = cli("doctor", "-m", tiny, "--store", url, "--chunks", file)
         assert healthy.stdout.startswith("books: fresh"), healthy.stdout + healthy.stderr
+        line = "lexicon --output joined --dimensions 64 --distances native --collection books --as more"
+        joined = cli(*line.split(), file, "-m", tiny, "--add-to", url)
+        assert f"12 records of books joined into more of {url}" in joined.stdout, joined.stderr
+        healthy = cli("doctor", "-m", "joined", "--store", url, "--collection", "more")
+        assert healthy.stdout.startswith("more: fresh"), healthy.stdout + healthy.stderr
     finally:
         server.terminate()
         server.wait()
