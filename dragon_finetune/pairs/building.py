@@ -98,7 +98,7 @@ def build_pairs(request: PairsRequest) -> PairsResult:
     if request.model is not None:
         from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
-        embedder = FineTunedEmbedder(request.model, on_overflow="split")
+        embedder = FineTunedEmbedder(request.model, on_overflow="split", dense_only=True)
     corpus = read_corpus(_records(request), request.indexes)
     if not corpus.passages:
         raise DataError(f"{', '.join(map(str, request.files))} hold no chunks. Check the files.")

@@ -4,12 +4,15 @@
     python examples/benchmarks/bench_judged.py codex
     python examples/benchmarks/bench_judged.py oz path/to/oz_chapters.jsonl
     python examples/benchmarks/bench_judged.py path/to/judged.json [--recipes product plain] [--splits 3]
+    python examples/benchmarks/bench_judged.py codex --raw
 
 Collections as of bench_lexical.py. A pair is a training query and a text that answers it; texts are cut to the limit.
 Recipes: "product" is the trainer with its defaults and guard; "unguarded" the same with `validation_share: 0`; "plain"
 is sentence-transformers' own trainer with the defaults of this loss: learning rate 2e-5, scale 20, the base's dropout,
 two epochs; "product-plain" our trainer with those settings. nDCG@10 over the test halves of all splits, with the
 difference to the dense base and to the joined base, and their 95% intervals (paired bootstrap over queries).
+With --raw nobody's judgement trains: pairs are built from the texts alone (`dragon-finetune pairs`, defaults), a split
+is a seed, and all judged queries test.
 """
 
 import argparse
@@ -21,10 +24,11 @@ from typing import Any
 import numpy as np
 from bench_lexical import Collection, Vectors, cell, codex, judged_file, oz
 
-from dragon_finetune import FineTuner, TrainingConfig
+from dragon_finetune import FineTuner, PairsRequest, TrainingConfig, build_pairs
 from dragon_finetune.embedding.joiner import Joiner
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.evaluation.metrics import ndcg_at_10
+from dragon_finetune.files import write_json, write_jsonl
 from dragon_finetune.lexical.learning import learn
 from dragon_finetune.model_folder import ModelFolder
 
@@ -43,12 +47,25 @@ def halves(collection: Collection, seed: int) -> tuple[list[int], list[int]]:
     return sorted(places[: len(places) // 2]), sorted(places[len(places) // 2 :])
 
 
-def train(name: str, collection: Collection, places: list[int], seed: int, out: Path) -> str:
-    pairs = [
+def judged_pairs(collection: Collection, places: list[int]) -> list[dict[str, str]]:
+    return [
         {"query": collection.queries[place], "positive_text": collection.texts[right]}
         for place in places
         for right in collection.right[place]
     ]
+
+
+def raw_pairs(collection: Collection, seed: int, work: Path) -> list[Any]:
+    """Return the pairs that the product builds from the texts alone; no judged query is among them."""
+    write_jsonl(work / "texts.jsonl", ({"text": text} for text in collection.texts if text != "-"))
+    rest = {"category": "-", "difficulty": "easy", "expected_topics": ["-"]}
+    asked = [{"question_id": n, "question": query, **rest} for n, query in enumerate(collection.queries)]
+    write_json(work / "avoid.json", {"questions": asked})
+    request = PairsRequest([work / "texts.jsonl"], avoid=work / "avoid.json", model="embedded", seed=seed)
+    return build_pairs(request).pairs
+
+
+def train(name: str, pairs: list[Any], seed: int, out: Path) -> str:
     if name == "plain":
         return plain(pairs, seed, out)
     config = TrainingConfig(
@@ -114,6 +131,7 @@ def main() -> None:
     parser.add_argument("chapters", type=Path, nargs="?")
     parser.add_argument("--recipes", nargs="+", choices=("plain", *RECIPES), default=("plain", *RECIPES))
     parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--raw", action="store_true", help="train on pairs built from the texts alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -123,7 +141,8 @@ def main() -> None:
             collection = codex() if options.collection == "codex" else judged_file(Path(options.collection))
         joiner = Joiner(learn(collection.texts), None)
         base = Vectors(collection, "embedded")
-        splits = [halves(collection, seed) for seed in range(options.splits)]
+        everything = list(range(len(collection.queries)))
+        splits = [([], everything) if options.raw else halves(collection, seed) for seed in range(options.splits)]
         dense, joined = (
             np.concatenate(each) for each in zip(*(both(base, joiner, test) for _, test in splits), strict=True)
         )
@@ -132,7 +151,8 @@ def main() -> None:
         for name in options.recipes:
             found = []
             for seed, (training, test) in enumerate(splits):
-                model = train(name, collection, training, seed, work / f"{name}-{seed}")
+                pairs = raw_pairs(collection, seed, work) if options.raw else judged_pairs(collection, training)
+                model = train(name, pairs, seed, work / f"{name}-{seed}")
                 found.append(both(Vectors(collection, model), joiner, test))
             ours = [np.concatenate(each) for each in zip(*found, strict=True)]
             print(
