@@ -32,17 +32,9 @@ def lexicon(
         raise SettingsError("--add-to, --collection and --as go together: give all three or none.")
     if distances not in ("base", "native"):
         raise SettingsError(f"--distances is {distances!r}; it is base or native.")
-    from dragon_finetune.chunks import read_chunks
     from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 
-    texts = [chunk.text for chunk in read_chunks(chunks, unique=False)]
-    if not texts:
-        raise DataError(f"{', '.join(map(str, chunks))} hold no chunks. Check the files.")
-    avoid: list[str] = []
-    if questions_to_avoid is not None:
-        from dragon_finetune.evaluation.questions import load_questions
-
-        avoid = [question["question"] for question in load_questions(questions_to_avoid)]
+    texts, avoid = _read(chunks, questions_to_avoid)
     if add_to and collection and new:
         from dragon_finetune.index.joined_copy import require_source
 
@@ -57,3 +49,17 @@ def lexicon(
         joined = join_collection(FineTunedEmbedder(made.path), add_to, collection, new)
     said = [str(made), *([f"{joined:,} records of {collection} joined into {new} of {add_to}"] if joined else [])]
     print_result({**made.to_dict(), "joined": joined}, printable("\n".join(said)), as_json)
+
+
+def _read(chunks: list[Path], questions_to_avoid: Path | None) -> tuple[list[str], list[str]]:
+    """Return the texts of the chunks, and the questions that no sentence may be near to."""
+    from dragon_finetune.chunks import read_chunks
+
+    texts = [chunk.text for chunk in read_chunks(chunks, unique=False)]
+    if not texts:
+        raise DataError(f"{', '.join(map(str, chunks))} hold no chunks. Check the files.")
+    if questions_to_avoid is None:
+        return texts, []
+    from dragon_finetune.evaluation.questions import load_questions
+
+    return texts, [question["question"] for question in load_questions(questions_to_avoid)]
