@@ -43,15 +43,11 @@ def place(tmp_path, tiny, write_jsonl):
 def test_no_command_lets_the_libraries_chatter(place, cli):
     lines = [
         "audit long.jsonl -m noisy",
-        "chunk long.jsonl chunks.jsonl -m noisy",
         "pairs tales.jsonl --out made.jsonl -m noisy --hard-negatives 1",
-        "embed chunks.jsonl -m noisy --out v --engine torch --store stores --collection books",
+        "embed tales.jsonl -m noisy --out v --engine torch --store stores --collection books",
         "embed long.jsonl -m noisy --out w --engine openvino --on-overflow split",
-        "embed long.jsonl -m noisy --out x --engine torch --on-overflow truncate",
         "doctor -m noisy --store stores",
         "train pairs.jsonl --base-model noisy --config few.yaml --output out",
-        "train pairs.jsonl --base-model noisy --config few.yaml --output out2 --dry-run",
-        "evaluate -m noisy --chunks long.jsonl --questions questions.json",
         "compare noisy out --chunks long.jsonl --questions questions.json",
     ]
     for line in lines:
