@@ -1,9 +1,12 @@
 """Shared fixtures: the packaged MiniLM, and tiny random models of other tokenizer families, built from configs."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +165,23 @@ def cli(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
         return run_command(*arguments, cwd=cwd, **environment)
 
     return run
+
+
+def run_here(*arguments: object) -> subprocess.CompletedProcess:
+    """Run the command in this process and its folder: it says what a process of its own would, in less time."""
+    from dragon_finetune.cli.main import main
+
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, warnings.showwarning
+    sys.argv = ["dragon-finetune", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("default")
+            with pytest.raises(SystemExit) as ended:
+                main()
+    finally:
+        sys.argv, warnings.showwarning = before
+    return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def make_pairs(count: int) -> list[dict]:

@@ -1,15 +1,9 @@
 """Bad input to every command: refused with exit code 2 and the name of what is wrong, before anything is lost."""
 
-import contextlib
-import io
 import json
-import sys
-import warnings
 
 import pytest
-from conftest import make_pairs
-
-from dragon_finetune.cli.main import main
+from conftest import make_pairs, run_here
 
 QUESTION = {
     "question_id": 1,
@@ -52,17 +46,8 @@ def place(tmp_path, tiny, monkeypatch):
 
 def call(line):
     """Return (exit code, stdout, stderr) of a command line, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    before = sys.argv, warnings.showwarning
-    sys.argv = ["dragon-finetune", *line.split()]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
-            warnings.simplefilter("default")
-            with pytest.raises(SystemExit) as ended:
-                main()
-    finally:
-        sys.argv, warnings.showwarning = before
-    return ended.value.code, out.getvalue(), err.getvalue()
+    done = run_here(*line.split())
+    return done.returncode, done.stdout, done.stderr
 
 
 # Content that no reader of JSON lines takes, and what is said of each.

@@ -104,7 +104,9 @@ def test_whoever_stops_reading_changes_no_answer(tiny, write_jsonl, name):
 
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     answer = code_of("", **plain)
-    assert {end: code_of(how, **plain) for end, how in ENDS.items()} == dict.fromkeys(ENDS, answer)
+    # How streams end is one piece of code: the first command tries all ends, the others those that are like none.
+    ends = ENDS if name == next(iter(PRINTING)) else {end: ENDS[end] for end in ("nothing is read", "all are closed")}
+    assert {end: code_of(how, **plain) for end, how in ends.items()} == dict.fromkeys(ends, answer)
     assert code_of("| true", **plain, PYTHONUNBUFFERED="1") == answer
 
 

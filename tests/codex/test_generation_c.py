@@ -84,16 +84,16 @@ def own_manager(tmp_path, config, texts, chunk_type):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("chunk_type", "role"), [("SEARCH", "query"), ("DOCUMENT", "document"), ("RAW", None)])
-def test_its_own_manager_makes_our_vectors_by_the_printed_dict(tmp_path, cli, tiny, chunk_type, role):
+def test_its_own_manager_makes_our_vectors_by_the_printed_dict(tmp_path, cli, tiny):
     done = cli("host-config", tiny)
     assert done.returncode == 0, done.stderr
     pasted = {}
     exec(done.stdout, pasted)
     texts = ["Seven knots were tied.", "der alte Fluss"]
-    vectors = own_manager(tmp_path, pasted["EMBEDDING_MODEL_FINETUNED"], texts, chunk_type)
     embedder = FineTunedEmbedder(tiny, precision="fp32", device="cpu", engine="torch")
-    assert np.allclose(vectors, embedder.encode(texts, role=role), atol=1e-5)
+    for chunk_type, role in (("SEARCH", "query"), ("DOCUMENT", "document"), ("RAW", None)):
+        vectors = own_manager(tmp_path / chunk_type, pasted["EMBEDDING_MODEL_FINETUNED"], texts, chunk_type)
+        assert np.allclose(vectors, embedder.encode(texts, role=role), atol=1e-5)
 
 
 def test_a_prompt_that_a_space_would_change_is_said_to_be_impossible(tmp_path, tiny):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import run_here
 
 from dragon_finetune.evaluation.quality import score_quality
 from dragon_finetune.evaluation.scores import evaluate_results
@@ -43,6 +44,13 @@ def write(folder, name, answered=None, **metadata):
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"metadata": metadata, "results": answered or results()})
     return name
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    """Return the command, run in this process in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return run_here
 
 
 # name, records' keys, metadata, era, what the reason says
