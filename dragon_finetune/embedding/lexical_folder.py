@@ -112,8 +112,8 @@ def make_lexical_folder(
     check_settings(words.dimensions, words.share)
     folder = ModelFolder.open(model)
     target = absolute(output)
-    if target.resolve() == folder.path.resolve():
-        raise ModelError(f"{target} is the model itself. Give --output another folder.")
+    if target.resolve().is_relative_to(folder.path.resolve()):
+        raise ModelError(f"{target} is the model itself, or lies inside it. Give --output another folder.")
     with held(target, wait=True):
         recover(target)
         run = _identity(folder, words)
@@ -123,8 +123,12 @@ def make_lexical_folder(
             raise ModelError(f"{target} is not empty. Choose another folder, or pass --overwrite to move it aside.")
         words.check()
         draft = new_draft(target)
-        shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        made = add_words(draft, words, judge_of(_base_of(folder, model)), target)
+        try:
+            shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+            made = add_words(draft, words, judge_of(_base_of(folder, model)), target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         card = read_optional(folder.path / CARD) or {"base_model": absolute_if_folder(str(model))}
         publish(target, {**card, **record_of(made), "lexicon_of": run})
         return made
@@ -140,15 +144,18 @@ def _identity(folder: ModelFolder, words: Words) -> str:
 
 
 def _made_before(target: Path, run: str) -> LexicalFolder | None:
+    """Return what the card says of a folder that was made so; None: it was not, or something in it was changed."""
     card = read_optional(target / CARD)
     if card.get("lexicon_of") != run:
         return None
-    facts = {name: value for name, value in card["lexicon"].items() if name != "file"}
-    levels = facts.pop("levels")
-    return LexicalFolder(
-        **{**facts, "path": target, "fingerprint": card["fingerprint"]},
-        levels=levels and Levels.of(levels),
-    )
+    try:
+        facts = {name: value for name, value in card["lexicon"].items() if name != "file"}
+        levels = facts.pop("levels")
+        whole = card["fingerprint"] == fingerprint(ModelFolder.open(target))
+        facts |= {"path": target, "fingerprint": card["fingerprint"], "levels": levels and Levels.of(levels)}
+        return LexicalFolder(**facts) if whole else None
+    except (AttributeError, KeyError, TypeError, ModelError):  # edited, or taken apart
+        return None
 
 
 def add_words(folder: Path, words: Words, base: FineTunedEmbedder, path: Path | None = None) -> LexicalFolder:

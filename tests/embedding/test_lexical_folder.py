@@ -107,8 +107,16 @@ def test_the_same_again_is_not_made_twice_and_other_words_are_refused_or_move_it
 
 
 def test_the_model_itself_is_no_output(tiny):
-    with pytest.raises(ModelError, match="is the model itself"):
-        make_lexical_folder(tiny, tiny, Words(TEXTS))
+    for output in (tiny, tiny / "below"):
+        with pytest.raises(ModelError, match="is the model itself"):
+            make_lexical_folder(tiny, output, Words(TEXTS))
+
+
+def test_a_folder_that_was_changed_since_is_not_taken_for_made(made, tiny, tmp_path):
+    folder = shutil.copytree(made.path, tmp_path / "model")
+    (folder / "level.json").unlink()
+    with pytest.raises(ModelError, match="not empty"):
+        make_lexical_folder(tiny, folder, Words(TEXTS, dimensions=256))
 
 
 @pytest.mark.parametrize(
