@@ -9,6 +9,7 @@ import regex
 from dragon_finetune.wording import ENGLISH, compared, normal
 
 _WORD = regex.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_APOSTROPHE_AS_LETTER = "\u02bc"  # so Unicode counts it; some editors type it, and ŉ taken apart has it
 _POSSESSIVE = regex.compile(r"['’]s?$")
 _ENGLISH_SHARE = 0.2  # of running words; English prose has 0.4 to 0.5, other languages below 0.05
 _LOOKED_AT = 20_000
@@ -22,7 +23,7 @@ def words_of(text: str, endings: str | None) -> Iterator[str]:
         endings: the language of a Snowball stemmer that takes endings off ("english"), or None.
     """
     stem = _stemmer(endings)
-    for word in compared(_WORD.findall(normal(text))):
+    for word in compared(_runs(text)):
         yield stem(word if word.isalpha() else _POSSESSIVE.sub("", word))
 
 
@@ -30,12 +31,17 @@ def endings_of(texts: Iterable[str]) -> Literal["english"] | None:
     """Return "english" if that is what most of the texts are written in, else None: others were not measured."""
     common = seen = 0
     for text in texts:
-        words = _WORD.findall(normal(text))
+        words = _runs(text)
         seen += len(words)
         common += sum(word in ENGLISH for word in words)
         if seen > _LOOKED_AT:
             break
     return "english" if seen and common / seen > _ENGLISH_SHARE else None
+
+
+def _runs(text: str) -> list[str]:
+    found: list[str] = _WORD.findall(normal(text).replace(_APOSTROPHE_AS_LETTER, "'"))
+    return found
 
 
 @lru_cache(maxsize=4)

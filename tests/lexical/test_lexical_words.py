@@ -1,6 +1,8 @@
 """What counts as one word."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dragon_finetune.lexical.words import endings_of, words_of
 
@@ -14,6 +16,11 @@ from dragon_finetune.lexical.words import endings_of, words_of
         ("the Ledger's oath", "the Ledger’s oath"),
         ("the sailors' oath", "the sailors oath"),
         ("Jorun's", "Jorun"),
+        ("Jorun\u02bcs", "Jorun"),
+        ("the sailors\u02bc oath", "the sailors oath"),
+        ("O\u02bcNeil", "O'Neil"),
+        ("\u02bctwas", "twas"),
+        ("\u0149", "n"),
         ("half-moon", "half moon"),
         ("(lamp),", "lamp"),
         ("STRASSE", "straße"),
@@ -21,6 +28,12 @@ from dragon_finetune.lexical.words import endings_of, words_of
 )
 def test_words_that_a_reader_takes_for_the_same_are(one, other):
     assert list(words_of(one, None)) == list(words_of(other, None))
+
+
+@given(st.text(st.sampled_from("aZé\u02bc'’s竜 .-_7\u0149"), max_size=20), st.sampled_from([None, "english"]))
+def test_the_modifier_apostrophe_is_an_apostrophe_wherever_it_stands(text, endings):
+    assert list(words_of(text, endings)) == list(words_of(text.replace("\u02bc", "'"), endings))
+    assert endings_of([text]) == endings_of([text.replace("\u02bc", "'")])
 
 
 def test_a_script_without_spaces_is_read_by_pairs_of_letters():
