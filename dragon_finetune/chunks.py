@@ -1,5 +1,6 @@
 """A chunk of a file: where it stands, its text, and an id."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,21 @@ def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator
                     "other. Give each chunk an id of its own, or leave chunk_id out."
                 )
             yield chunk
+
+
+def each_once(files: Sequence[Path | str]) -> list[Path | str]:
+    """Return the files but for those that were given before, by whatever path; a warning names each."""
+    kept: dict[object, Path | str] = {}
+    for file in files:
+        place = absolute(file).resolve()
+        state = place.stat() if place.is_file() else None
+        # Some file systems number no files.
+        key = (state.st_dev, state.st_ino) if state and state.st_ino else place
+        if key in kept:
+            warnings.warn(f"{file} is given twice (first as {kept[key]}); it counts once.", stacklevel=2)
+        else:
+            kept[key] = file
+    return list(kept.values())
 
 
 def _labels(files: Sequence[Path]) -> list[str]:

@@ -53,9 +53,9 @@ def lexicon(
 
 def _read(chunks: list[Path], questions_to_avoid: Path | None) -> tuple[list[str], list[str]]:
     """Return the texts of the chunks, and the questions that no sentence may be near to."""
-    from dragon_finetune.chunks import read_chunks
+    from dragon_finetune.chunks import each_once, read_chunks
 
-    texts = [chunk.text for chunk in read_chunks(chunks, unique=False)]
+    texts = [chunk.text for chunk in read_chunks(each_once(chunks), unique=False)]
     if not texts:
         raise DataError(f"{', '.join(map(str, chunks))} hold no chunks. Check the files.")
     if questions_to_avoid is None:

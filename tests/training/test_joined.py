@@ -8,6 +8,7 @@ from runs_of_training import PAIRS, config
 
 from dragon_finetune import FineTunedEmbedder, FineTuner
 from dragon_finetune.errors import DataError, ModelError, SettingsError
+from dragon_finetune.training.joined import read_joined
 
 ASKED = ["who lit the lamp", "which house has an oar"]
 
@@ -35,6 +36,14 @@ def test_words_and_level_are_joined_after_training(tiny, tmp_path, corpus):
     assert card["lexicon"]["passages"] == 30
     assert "words joined" in str(result)
     assert FineTuner(settings).train(PAIRS) == result  # not made twice
+
+
+def test_a_chunk_file_given_twice_counts_once(tiny, tmp_path, corpus):
+    other = tmp_path / "x" / ".." / corpus.name
+    (tmp_path / "x").mkdir()
+    with pytest.warns(UserWarning, match="counts once"):
+        twice = read_joined(config(tiny, tmp_path / "out", lexicon=[corpus, other]), [])
+    assert twice == read_joined(config(tiny, tmp_path / "out", lexicon=[corpus]), [])
 
 
 def test_another_corpus_is_another_run(tiny, tmp_path, corpus, write_jsonl):
