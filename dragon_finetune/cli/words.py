@@ -32,21 +32,19 @@ def lexicon(
         raise SettingsError("--add-to, --collection and --as go together: give all three or none.")
     if distances not in ("base", "native"):
         raise SettingsError(f"--distances is {distances!r}; it is base or native.")
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 
     texts, avoid = _read(chunks, questions_to_avoid)
     if add_to and collection and new:
-        from dragon_finetune.index.joined_copy import require_source
+        from dragon_finetune.index.joined_copy import join_collection, require_joinable
 
-        require_source(add_to, collection, new)
+        require_joinable(FineTunedEmbedder(model), add_to, collection, new)
     words = Words(texts, dimensions, share, distances, avoid)  # type: ignore[arg-type]
     made = make_lexical_folder(model, output, words, overwrite=overwrite)
     joined = None
     if add_to and collection and new:
-        from dragon_finetune.embedding.embedder import FineTunedEmbedder
-        from dragon_finetune.index.joined_copy import join_collection
-
-        joined = join_collection(FineTunedEmbedder(made.path), add_to, collection, new)
+        joined = join_collection(FineTunedEmbedder(made.path), add_to, collection, new, checked=True)
     said = [str(made), *([f"{joined:,} records of {collection} joined into {new} of {add_to}"] if joined else [])]
     print_result({**made.to_dict(), "joined": joined}, printable("\n".join(said)), as_json)
 

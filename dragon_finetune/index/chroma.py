@@ -50,7 +50,8 @@ def chroma_errors(what: str | Path) -> Iterator[None]:
     except (ChromaError, httpx.HTTPError, ValueError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{what}: Chroma says: {reason:.300}. What was written is kept; mend that and run the same command again."
+            f"{what}: Chroma says: {reason:.300}. Mend that and run the same command again; what is written already "
+            "does no harm."
         ) from error
 
 
@@ -96,7 +97,7 @@ def read_records(collection: Any, offsets: Sequence[int] | None = None) -> Itera
     else:
         pages = [(offset, 1) for offset in offsets]
     for start, size in pages:
-        got = collection.get(limit=size, offset=start, include=["embeddings", "documents", "metadatas"])
+        got = _page(collection, start, size, "embeddings", "documents", "metadatas")
         rows = zip(got["ids"], got["documents"], got["embeddings"], got["metadatas"], strict=True)
         for identity, text, vector, metadata in rows:
             yield Record(identity, text or "", np.asarray(vector, dtype=np.float32), metadata or {})
@@ -105,7 +106,7 @@ def read_records(collection: Any, offsets: Sequence[int] | None = None) -> Itera
 def read_texts(collection: Any) -> Iterator[StoredText]:
     """Yield all records without their vectors, in pages."""
     for start in range(0, collection.count(), _PAGE):
-        got = collection.get(limit=_PAGE, offset=start, include=["documents", "metadatas"])
+        got = _page(collection, start, _PAGE, "documents", "metadatas")
         for identity, text, metadata in zip(got["ids"], got["documents"], got["metadatas"], strict=True):
             yield StoredText(identity, text or "", metadata or {})
 
@@ -113,7 +114,7 @@ def read_texts(collection: Any) -> Iterator[StoredText]:
 def read_ids(collection: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (id, metadata) of all records, in pages."""
     for start in range(0, collection.count(), _PAGE):
-        got = collection.get(limit=_PAGE, offset=start, include=["metadatas"])
+        got = _page(collection, start, _PAGE, "metadatas")
         yield from ((identity, metadata or {}) for identity, metadata in zip(got["ids"], got["metadatas"], strict=True))
 
 
@@ -121,6 +122,11 @@ def remove(collection: Any, ids: Sequence[str]) -> None:
     """Take records out, in pages."""
     for start in range(0, len(ids), _PAGE):
         collection.delete(ids=list(ids[start : start + _PAGE]))
+
+
+def _page(collection: Any, start: int, size: int, *parts: str) -> Any:
+    with chroma_errors(f"collection {collection.name}, records from {start} on"):
+        return collection.get(limit=size, offset=start, include=list(parts))
 
 
 def _upsert_page(collection: Any, page: Sequence[Record]) -> int:

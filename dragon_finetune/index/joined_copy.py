@@ -1,6 +1,7 @@
 """A collection whose vectors have words in them, made from one of dense vectors: nothing is embedded again."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import numpy as np
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, StaleIndexError
-from dragon_finetune.index.chroma import Record, chroma_errors, existing_client, read_records, upsert
+from dragon_finetune.index.chroma import Record, chroma_errors, existing_client, read_records, read_texts, upsert
 from dragon_finetune.index.chroma_function import embedding_function
-from dragon_finetune.index.collection import require_loadable, require_name
+from dragon_finetune.index.collection import open_collection, require_loadable, require_name
 from dragon_finetune.index.doctor import examine
 from dragon_finetune.index.space import space_of
 from dragon_finetune.progress import progress
@@ -21,17 +22,20 @@ _AT_ONCE = 1000
 _HARMLESS = {"un-normalised", "missing", "surplus", "cut"}
 
 
-def join_collection(embedder: FineTunedEmbedder, store: str | Path, name: str, new: str) -> int:
+def join_collection(
+    embedder: FineTunedEmbedder, store: str | Path, name: str, new: str, *, checked: bool = False
+) -> int:
     """Write the records of a collection into a new one, their vectors joined with their words; return how many.
 
-    Ids, texts and metadata stay as they are, and so does the space; the collection that was is left alone. Run again
-    after a kill, it goes on.
+    Ids, texts and metadata stay as they are, and so does the space; the collection that was is left alone. What was
+    made when something fails is taken away again. Run again after a kill, it goes on.
 
     Args:
         embedder: of a folder with a lexicon, a level, or both.
         store: a Chroma folder, or a server's address.
         name: the collection of dense vectors.
         new: the collection to make.
+        checked: `require_joinable` was asked already.
 
     Raises:
         DataError: the model joins nothing; no such store or collection; or records without a text.
@@ -39,27 +43,35 @@ def join_collection(embedder: FineTunedEmbedder, store: str | Path, name: str, n
     """
     if embedder.joiner is None:
         raise DataError(f"{embedder.model_path} has no lexicon to join. Make one: `dragon-finetune lexicon`.")
-    client = require_source(store, name, new)
+    client = _client_of(store, name, new)
     require_loadable(str(store), new, embedder)
-    _require_dense(embedder, store, name)
+    if not checked:
+        require_joinable(embedder, store, name, new)
     with chroma_errors(f"collection {name}"):
         old = client.get_collection(name, embedding_function=None)
-        made = client.get_or_create_collection(
-            new,
-            metadata={key: value for key, value in (old.metadata or {}).items() if not key.startswith("hnsw:")} or None,
-            embedding_function=embedding_function(embedder),
-            configuration={"hnsw": {"space": space_of(old)}},
-        )
-    records = progress(read_records(old), desc="join", unit="record", total=old.count())
-    return upsert(made, _joined(embedder, iter(records), name))
+        total = old.count()
+    records = progress(read_records(old), desc="join", unit="record", total=total)
+    with _target(client, old, new, embedder) as target:
+        return upsert(target, _joined(embedder, iter(records)))
 
 
-def require_source(store: str | Path, name: str, new: str) -> Any:
-    """Return a client of the store, whose collection `name` is there to be joined into `new`.
+def require_joinable(embedder: FineTunedEmbedder, store: str | Path, name: str, new: str) -> None:
+    """Raise what `join_collection` would of a store and the dense vectors of `embedder`; makes nothing.
 
     Raises:
-        DataError: no such store or collection, or Chroma takes no collection called `new`.
+        DataError: no such store or collection, records without a text, or Chroma takes no collection called `new`.
+        StaleIndexError: the vectors are not those of the model without its words.
     """
+    client = _client_of(store, name, new)
+    with chroma_errors(f"collection {name}"):
+        old = client.get_collection(name, embedding_function=None)
+    for record in read_texts(old):
+        if not record.text.strip():
+            raise DataError(f"collection {name}, record {record.id}: it has no text, so its words are not known.")
+    _require_dense(embedder, store, name)
+
+
+def _client_of(store: str | Path, name: str, new: str) -> Any:
     require_name(new)
     if new == name:
         raise DataError(f"the new collection has the name of the old one, {name!r}. Give another (--as).")
@@ -71,12 +83,32 @@ def require_source(store: str | Path, name: str, new: str) -> Any:
     return client
 
 
-def _joined(embedder: FineTunedEmbedder, records: Iterator[Record], name: str) -> Iterator[Record]:
+@contextmanager
+def _target(client: Any, old: Any, new: str, embedder: FineTunedEmbedder) -> Iterator[Any]:
+    """Yield the collection to write into; one that was not there before is taken away if the block fails."""
+    with chroma_errors(f"collection {new}"):
+        there = new in {collection.name for collection in client.list_collections()}
+    if there:
+        yield open_collection(client, new, embedder)
+        return
+    with chroma_errors(f"collection {new}"):
+        made = client.create_collection(
+            new,
+            metadata={key: value for key, value in (old.metadata or {}).items() if not key.startswith("hnsw:")} or None,
+            embedding_function=embedding_function(embedder),
+            configuration={"hnsw": {"space": space_of(old)}},
+        )
+    try:
+        yield made
+    except BaseException:
+        with suppress(Exception):  # what failed first is what must be told
+            client.delete_collection(new)
+        raise
+
+
+def _joined(embedder: FineTunedEmbedder, records: Iterator[Record]) -> Iterator[Record]:
     assert embedder.joiner is not None
     while group := list(islice(records, _AT_ONCE)):
-        textless = next((record.id for record in group if not record.text.strip()), None)
-        if textless is not None:
-            raise DataError(f"collection {name}, record {textless}: it has no text, so its words are not known.")
         dense = np.stack([record.vector for record in group])
         dense /= np.maximum(np.linalg.norm(dense, axis=1, keepdims=True), 1e-12)
         vectors = embedder.joiner.join(dense, [record.text for record in group], "document")

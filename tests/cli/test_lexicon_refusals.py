@@ -3,10 +3,14 @@
 import json
 import os
 
+import numpy as np
 import pytest
 from conftest import run_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dragon_finetune import FineTunedEmbedder
+from dragon_finetune.index.chroma import open_client
 
 TEXTS = [f"Zorbax{n} lit the lamp of the Oriel. House {n} has an oar of ash." for n in range(30)]
 
@@ -22,6 +26,32 @@ def place(tmp_path_factory):
         (folder / "linked.jsonl").symlink_to(chunks[0])
         os.link(chunks[0], folder / "hard.jsonl")
     return folder
+
+
+def refused(tmp_path, place, vectors, texts=TEXTS):
+    store, output = tmp_path / "store", tmp_path / "model"
+    collection = open_client(store).create_collection("books", embedding_function=None)
+    collection.add(ids=[str(n) for n in range(len(texts))], documents=texts, embeddings=list(vectors))
+    line = ["lexicon", place / "chunks.jsonl", "--model", "embedded", "--output", output]
+    done = run_here(*line, "--add-to", store, "--collection", "books", "--as", "joined")
+    assert done.returncode == 2, done.stderr
+    assert not output.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"store"}
+    assert [one.name for one in open_client(store).list_collections()] == ["books"]
+    return done.stderr
+
+
+@pytest.mark.parametrize("width", [7, 384])
+def test_a_store_of_other_vectors_is_refused_before_a_folder_is_made(tmp_path, place, width):
+    vectors = np.random.default_rng(0).normal(size=(len(TEXTS), width))
+    assert "does not hold the dense vectors of embedded" in refused(tmp_path, place, vectors)
+
+
+def test_a_record_without_text_is_refused_before_a_folder_is_made(tmp_path, place):
+    texts = [*TEXTS, ""]
+    vectors = FineTunedEmbedder("embedded").encode(TEXTS, role="document")
+    said = refused(tmp_path, place, [*vectors, vectors[0]], texts)
+    assert "record 30: it has no text" in said
 
 
 PATHS = ["chunks.jsonl", "below/../chunks.jsonl", *(["linked.jsonl", "hard.jsonl"] if os.name == "posix" else [])]

@@ -1,0 +1,128 @@
+"""Joined stores of a model without prompts: made whole or not at all, and told apart by doctor."""
+
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stores import build, make_texts
+
+from dragon_finetune import FineTunedEmbedder
+from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
+from dragon_finetune.errors import DataError
+from dragon_finetune.index.chroma import open_client, read_records
+from dragon_finetune.index.collection import open_collection
+from dragon_finetune.index.joined_copy import join_collection
+
+TEXTS = [f"{text}. So it was told, {n} times over." for n, text in enumerate(make_texts(40))]
+few = settings(max_examples=8)
+
+
+def opened(path, **options):
+    return FineTunedEmbedder(path, device="cpu", precision="fp32", engine="torch", **options)
+
+
+def made_of(model, folder, texts=TEXTS, **settings):
+    return opened(make_lexical_folder(model, folder, Words(texts, dimensions=64, **settings)).path)
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    return made_of("embedded", tmp_path_factory.mktemp("minilm") / "model")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return made_of("embedded", tmp_path_factory.mktemp("other") / "model", [*TEXTS[20:], *["The oar was lost."] * 30])
+
+
+@pytest.fixture(scope="module")
+def of_joined(joined):
+    return joined.encode(TEXTS, role="document")
+
+
+@pytest.fixture(scope="module")
+def of_other(other):
+    return other.encode(TEXTS, role="document")
+
+
+@pytest.fixture(scope="module")
+def of_dense(joined):
+    return joined.without_words.encode(TEXTS, role="document")
+
+
+def names(store):
+    return {collection.name for collection in open_client(store).list_collections()}
+
+
+def contents(store, name):
+    records = read_records(open_client(store).get_collection(name, embedding_function=None))
+    return [(record.id, record.text, record.vector.tolist()) for record in records]
+
+
+@few
+@given(st.sampled_from([1, 2, 499, 501, 1001]), st.data())
+def test_a_record_without_text_anywhere_is_refused_before_anything_is_made(joined, tmp_path_factory, size, data):
+    place = data.draw(st.integers(0, size - 1))
+    texts = [f"text {n}" for n in range(size)]
+    texts[place] = data.draw(st.sampled_from(["", " \n"]))
+    store = tmp_path_factory.mktemp("textless") / "store"
+    build(store, texts, np.ones((size, 4)))
+    with pytest.raises(DataError, match=rf"embeddings_{place}: it has no text"):
+        join_collection(joined, store, "books", "joined")
+    assert names(store) == {"books"}
+
+
+def when_half_joined(store, act):
+    """Start a thread that acts as soon as the new collection holds something, and return it."""
+
+    def watch():
+        client = open_client(store)
+        for _ in range(6000):
+            if "joined" in names(store):
+                done = client.get_collection("joined", embedding_function=None).count()
+                if done:
+                    # Too late, and nothing fails: an interrupt then would stop the tests.
+                    return act(client) if done < client.get_collection("books").count() else None
+            time.sleep(0.005)
+        return None
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (lambda client: client.delete_collection("books"), DataError),
+        (lambda client: signal.raise_signal(signal.SIGINT), KeyboardInterrupt),
+    ],
+)
+def test_a_join_that_fails_half_way_takes_away_what_it_made_and_nothing_else(
+    tmp_path, joined, of_dense, there, act, error
+):
+    store = tmp_path / "store"
+    build(store, TEXTS * 75, np.tile(of_dense, (75, 1)))
+    if there:
+        open_collection(open_client(store), "joined", joined)
+    watching = when_half_joined(store, act)
+    with pytest.raises(error):
+        join_collection(joined, store, "books", "joined")
+    watching.join()
+    assert ("joined" in names(store)) == there
+
+
+def test_what_is_refused_leaves_a_collection_that_was_there_as_it_was(tmp_path, joined, of_dense):
+    store = tmp_path / "store"
+    build(store, TEXTS, of_dense)
+    join_collection(joined, store, "books", "joined")
+    before = contents(store, "joined")
+    open_client(store).get_collection("books", embedding_function=None).add(ids=["bare"], embeddings=[of_dense[0]])
+    with pytest.raises(DataError, match="bare"):
+        join_collection(joined, store, "books", "joined")
+    assert contents(store, "joined") == before
