@@ -35,7 +35,7 @@ class Suspects:
         opened = {}
         for name, place in places.items():
             changes = {"prompts": None, "on_overflow": "split", "trust_remote_code": False, "revision": None}
-            other = self._embedder.like(place, **changes)
+            other = self._embedder.like(place, **changes, dense_only=False)
             try:
                 assert other.dimension
                 opened[name] = other
@@ -50,16 +50,22 @@ class Suspects:
 
     def of_width(self, dimension: int) -> dict[str, FineTunedEmbedder]:
         """Return name -> embedder of those that make vectors of `dimension` numbers, if need be by cutting theirs."""
-        return {
-            name: other if other.dimension == dimension else other.like(truncate_dim=dimension, dense_only=True)
-            for name, other in self._opened.items()
-            if other.engine.dimension >= dimension
-        }
+        fitted = {name: _of_width(other, dimension) for name, other in self._opened.items()}
+        return {name: other for name, other in fitted.items() if other is not None}
 
     def not_tried(self) -> str:
         """Return the end of a verdict: which could not be tried and why; empty if all could."""
         tried = self._opened  # finds the reasons
         return "".join(f" Not tried: {name} ({why})." for name, why in self._reasons.items() if name not in tried)
+
+
+def _of_width(other: FineTunedEmbedder, dimension: int) -> FineTunedEmbedder | None:
+    full, more = other.engine.dimension, other.joiner.more if other.joiner else 0
+    if other.dimension == dimension:
+        return other
+    if dimension <= full:
+        return other.like(truncate_dim=dimension, dense_only=True)
+    return other.like(truncate_dim=dimension - more) if 0 < dimension - more <= full else None
 
 
 def find_suspects(embedder: FineTunedEmbedder, others: Iterable[str]) -> Suspects:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import build, make_texts
+from stores import build, kinds, make_texts
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.chroma import open_client, read_records
 from dragon_finetune.index.collection import open_collection
+from dragon_finetune.index.doctor import examine
 from dragon_finetune.index.joined_copy import join_collection
 
 TEXTS = [f"{text}. So it was told, {n} times over." for n, text in enumerate(make_texts(40))]
@@ -126,3 +127,22 @@ def test_what_is_refused_leaves_a_collection_that_was_there_as_it_was(tmp_path, 
     with pytest.raises(DataError, match="bare"):
         join_collection(joined, store, "books", "joined")
     assert contents(store, "joined") == before
+
+
+@pytest.mark.parametrize("truncated", [None, 16, 98])
+def test_a_joined_folder_given_as_another_is_found_to_be_the_maker(tmp_path, tiny, truncated):
+    maker = made_of(tiny, tmp_path / "maker")
+    build(tmp_path / "store", TEXTS, maker.encode(TEXTS, role="document"))
+    embedder = opened("embedded", truncate_dim=truncated)
+    health = examine(embedder, tmp_path / "store", others=[maker.model_path])
+    assert kinds(health) == ["stale" if truncated == maker.dimension else "dimension"]
+    assert f"those of {maker.model_path}" in str(health)
+
+
+def test_a_joined_folder_is_found_to_be_the_maker_by_another_joined_one(tmp_path, tiny, joined):
+    maker = made_of(tiny, tmp_path / "maker")
+    build(tmp_path / "store", TEXTS, maker.encode(TEXTS, role="document"))
+    build(tmp_path / "store", TEXTS, maker.without_words.encode(TEXTS, role="document"), "dense")
+    health = examine(joined, tmp_path / "store", others=[maker.model_path])
+    assert kinds(health) == ["dimension", "dimension"]
+    assert str(health).count(f"those of {maker.model_path}") == 2
