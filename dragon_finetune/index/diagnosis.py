@@ -49,7 +49,7 @@ def diagnose(
     misplaced = find_misplaced([embedder, *others.values()], sample.part(~agree), everywhere, files, stored)
     if misplaced:
         return misplaced
-    return _mixed(sample, agree) if agree.any() else _stale(embedder, suspects, sample)
+    return mixed(sample, agree) if agree.any() else _stale(embedder, suspects, sample)
 
 
 def explain_width(embedder: FineTunedEmbedder, suspects: Suspects, sample: Sample) -> tuple[Finding, int]:
@@ -71,13 +71,14 @@ def explain_width(embedder: FineTunedEmbedder, suspects: Suspects, sample: Sampl
     return Finding("dimension", f"{short}: embed it again."), 0
 
 
-def _mixed(sample: Sample, agree: Any) -> Finding:
+def mixed(sample: Sample, agree: Any, changed: str = "model") -> Finding:
+    """Return that some of the sampled vectors are not this encoder's, for a run changed its model (or what it was)."""
     wrong = np.flatnonzero(~agree)
     first, last = sample.ids[int(wrong[0])], sample.ids[int(wrong[-1])]
     return Finding(
         "mixed",
         f"{len(wrong)} of {len(sample)} sampled vectors are not this encoder's, from record {first} to {last}; "
-        "the others are. An indexing run changed its model half way: embed it again, whole.",
+        f"the others are. An indexing run changed its {changed} half way: embed it again, whole.",
     )
 
 

@@ -110,14 +110,14 @@ def _look(
         agree |= agreement(embedder, full, "document")
     health.same = int(agree.sum())
     if embedder.joiner and not agree.all():
-        return _look_at_dense(health, embedder, sample)
+        return _look_at_dense(health, embedder, sample, agree)
     _note_cuts(health, embedder, sample)
     return _Look(health, sample, agree)
 
 
-def _look_at_dense(health: CollectionHealth, embedder: FineTunedEmbedder, sample: Sample) -> _Look:
+def _look_at_dense(health: CollectionHealth, embedder: FineTunedEmbedder, sample: Sample, agree: Any) -> _Look:
     """Return what is seen of joined vectors that do not agree: their words are why, or their dense parts tell."""
-    if words := explain_words(embedder, sample):
+    if words := explain_words(embedder, sample, agree):
         health.findings.append(words)
         return _Look(health)
     dense = embedder.without_words

@@ -1,5 +1,6 @@
 """Joined stores of a model without prompts: made whole or not at all, and told apart by doctor."""
 
+import shutil
 import signal
 import threading
 import time
@@ -17,6 +18,8 @@ from dragon_finetune.index.chroma import open_client, read_records
 from dragon_finetune.index.collection import open_collection
 from dragon_finetune.index.doctor import examine
 from dragon_finetune.index.joined_copy import join_collection
+from dragon_finetune.lexical.level import Level
+from dragon_finetune.model_place import LEVEL
 
 TEXTS = [f"{text}. So it was told, {n} times over." for n, text in enumerate(make_texts(40))]
 few = settings(max_examples=8)
@@ -146,3 +149,46 @@ def test_a_joined_folder_is_found_to_be_the_maker_by_another_joined_one(tmp_path
     health = examine(joined, tmp_path / "store", others=[maker.model_path])
     assert kinds(health) == ["dimension", "dimension"]
     assert str(health).count(f"those of {maker.model_path}") == 2
+
+
+@pytest.mark.parametrize(("role", "how"), [("query", "as queries"), (None, "without a role")])
+@pytest.mark.parametrize("distances", ["base", "native"])
+def test_documents_joined_in_another_role_are_told_where_no_prompt_tells_them(tmp_path, role, how, distances):
+    embedder = made_of("embedded", tmp_path / "model", distances=distances)
+    build(tmp_path / "store", TEXTS, embedder.encode(TEXTS, role=role))
+    health = examine(embedder, tmp_path / "store")
+    assert kinds(health) == ["prompts"]
+    assert how in str(health)
+
+
+@few
+@given(st.integers(0, len(TEXTS)), st.booleans())
+def test_a_store_of_two_lexicons_is_mixed(tmp_path_factory, joined, of_joined, of_other, ours, first):
+    vectors = [*of_joined[:ours], *of_other[ours:]]
+    if not first:
+        vectors = [*of_other[: len(TEXTS) - ours], *of_joined[len(TEXTS) - ours :]]
+    store = tmp_path_factory.mktemp("mixed") / "store"
+    build(store, TEXTS, vectors)
+    health = examine(joined, store)
+    assert kinds(health) == {0: ["lexicon"], len(TEXTS): []}.get(ours, ["mixed"])
+    assert health.collections[0].same == ours
+
+
+def test_texts_without_words_say_nothing_of_a_lexicon(tmp_path):
+    one, two = (
+        made_of("embedded", tmp_path / name, texts, distances="native")
+        for name, texts in (("one", TEXTS), ("two", [*TEXTS[20:], *["The oar was lost."] * 30]))
+    )
+    texts = [*TEXTS[:20], *(f"?!{'.' * n}" for n in range(20))]
+    build(tmp_path / "store", texts, two.encode(texts, role="document"))
+    assert kinds(examine(one, tmp_path / "store")) == ["lexicon"]
+
+
+def test_some_vectors_of_another_level_are_no_queries_of_a_level_that_has_one_sign(tmp_path, tiny_models):
+    folder = shutil.copytree(tiny_models["wordpiece"], tmp_path / "model")
+    Level(weight=0.3).save(folder / LEVEL)
+    embedder = opened(folder)
+    vectors = embedder.encode(TEXTS, role="document")
+    vectors[-2:] = embedder.encode(TEXTS[-2:], role=None)
+    build(tmp_path / "store", TEXTS, vectors)
+    assert kinds(examine(embedder, tmp_path / "store")) == ["mixed"]
