@@ -13,10 +13,11 @@ from dragon_finetune.chunks import read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, DragonFinetuneError
 from dragon_finetune.evaluation.comparing import compare
+from dragon_finetune.evaluation.judged import JudgedComparison, compare_judged, load_judged, rank_judged, told_apart
 from dragon_finetune.evaluation.leaks import find_leaks
 from dragon_finetune.evaluation.questions import load_questions
-from dragon_finetune.evaluation.runs import Corpus, Run, load_run
-from dragon_finetune.files import write_json, write_text
+from dragon_finetune.evaluation.runs import Corpus, Run, embedder_of, load_run
+from dragon_finetune.files import read_json, write_json, write_text
 from dragon_finetune.model_place import EMBEDDED, locate
 from dragon_finetune.pair import read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
@@ -28,6 +29,7 @@ _QUICK = {"epochs": 1, "max_steps": 3, "batch_size": 8, "max_validation_corpus":
 _ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")
 _SCORES = Path("data/testing/baseline_evaluation_detailed.json")
 _QUESTIONS = Path("data/testing/questions_100.json")
+_JUDGED = Path("data/testing/judged_200.json")
 # What is shown -> the switch, and the folder under models/ that `finetuned` stands for.
 _RUNS = {
     "base": ("base", "finetuned"),
@@ -75,7 +77,9 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
     for step, (name, (embedder, model)) in enumerate(shown.items(), start=4):
         _say(f"{step}. {name}: embed, index, ask, score with the codex's own scripts ({embedder}: {model})")
         runs[name] = _run_codex(codex, embedder, model, out / "results" / name)
-    return _report(out, runs, pairs, time.perf_counter() - started)
+    _say(f"{len(shown) + 4}. 200 judged questions, asked of each")
+    judged = _ask(codex, shown)
+    return _report(out, runs, judged, pairs, time.perf_counter() - started)
 
 
 def _say(step: str) -> None:
@@ -147,17 +151,39 @@ def _run_codex(codex: Path, embedder: str, model: str, results: Path) -> Run:
     return load_run(results / _ANSWERS.name, Corpus(tuple(_chunks(codex))))
 
 
-def _report(out: Path, runs: dict[str, Run], pairs: Path, seconds: float) -> str:
+def _ask(codex: Path, shown: dict[str, tuple[str, str]]) -> dict[str, JudgedComparison]:
+    """Return what the judged questions say of each model that is no base, against the base."""
+    corpus = Corpus(tuple(_chunks(codex)))
+    questions = load_judged(codex / _JUDGED, corpus.chunks)
+    models = {
+        name: EMBEDDED if embedder == "base" else str(codex / "models" / model)
+        for name, (embedder, model) in shown.items()
+    }
+    ranked = {
+        name: rank_judged(embedder_of(model), corpus.files, questions, corpus.relevance, vectors=codex / "vectors")
+        for name, model in models.items()
+    }
+    return {name: compare_judged(questions, ranked["base"], each) for name, each in ranked.items() if name != "base"}
+
+
+def _report(out: Path, runs: dict[str, Run], judged: dict[str, JudgedComparison], pairs: Path, seconds: float) -> str:
     base = runs["base"]
-    leaks = find_leaks(list(base.evaluation.questions.values()), read_pairs(pairs), FineTunedEmbedder(EMBEDDED))
+    asked = [*base.evaluation.questions.values(), *told_apart(read_json(out / "codex" / _JUDGED)["questions"])]
+    leaks = find_leaks(asked, read_pairs(pairs), FineTunedEmbedder(EMBEDDED))
     comparisons = {
-        name: compare(base.evaluation, run.evaluation, leaks=leaks, rankings=(base.rankings or {}, run.rankings or {}))
+        name: compare(
+            base.evaluation,
+            run.evaluation,
+            leaks=leaks,
+            rankings=(base.rankings or {}, run.rankings or {}),
+            judged=judged[name],
+        )
         for name, run in runs.items()
         if name != "base"
     }
     summary: dict[str, Any] = {name: run.evaluation.to_dict() for name, run in runs.items()}
     summary |= {"comparisons": {name: each.to_dict() for name, each in comparisons.items()}, "seconds": seconds}
     write_json(out / "results" / "summary.json", summary)
-    parts = [f"\n== {name}\n{run.evaluation}" for name, run in runs.items()]
-    parts += [f"\n== base to {name}\n{each}" for name, each in comparisons.items()]
+    parts = [f"\n== base to {name}\n{each}" for name, each in comparisons.items()]
+    parts += [f"\n== {name}, by the codex's own rubric\n{run.evaluation}" for name, run in runs.items()]
     return "\n".join([*parts, f"\n{seconds:.0f} s in all. Look into {out}: codex/, results/."])

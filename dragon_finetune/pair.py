@@ -111,7 +111,8 @@ def _first(item: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
 
 GENERAL = "general"
 """The `source` of pairs from outside the domain."""
-GROUP_KEYS = ("positive_chunk_id", "original_question_id")
+QUESTION = "original_question_id"
+GROUP_KEYS = ("positive_chunk_id", QUESTION)
 """Metadata that tells from which document or question a pair was made."""
 ASKED_FROM = "query_chunk_id"
 """Metadata: the chunk that a query's words are from, where that is not the positive."""

@@ -46,6 +46,9 @@ def compare(
     model: Annotated[str | None, typer.Option("--model", "-m", help="The tuned folder, where TUNED is a file.")] = None,
     chunks: Chunks = None,
     questions: Questions = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Questions with the ids of the chunks that answer them, for two models.")
+    ] = None,
     pairs: Pairs = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as markdown, for a pull request.")] = None,
@@ -60,7 +63,7 @@ def compare(
     candidates = [source for source in tuned if not source.endswith(".jsonl")]
     if not candidates:
         raise SettingsError("give the tuned model's answers file too: dragon-finetune compare BASE TUNED.")
-    outcome = judge(Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed, era))
+    outcome = judge(Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed, era, judged))
     if html:
         outcome.write_html(html)
     if markdown:

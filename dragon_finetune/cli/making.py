@@ -64,6 +64,7 @@ def train(
     save_steps: float | None = None,
     seed: int | None = None,
     on_overflow: Annotated[str | None, typer.Option(help="error | truncate")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Pairs that are not trained on and judge the model.")] = None,
     lexicon: Annotated[
         list[Path] | None, typer.Option(help="Chunk files whose words go into the vectors; may be repeated.")
     ] = None,
@@ -72,7 +73,7 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Print audit, split, steps, memory and time; train nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train on pairs. The same command goes on where a killed one stopped. Says `kept: base` if tuning did not help."""
+    """Train on pairs. The same command goes on where a killed one stopped. `kept: base`: no gain was shown."""
     from dragon_finetune.pair import read_pairs
 
     settings = _settings(
@@ -90,6 +91,7 @@ def train(
         save_steps=save_steps,
         seed=seed,
         on_overflow=on_overflow,
+        judge=judge,
         lexicon=lexicon or None,
         distances=distances,
         overwrite=overwrite or None,

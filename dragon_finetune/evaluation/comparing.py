@@ -8,6 +8,7 @@ from typing import Any
 from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.comparison import Comparison, Group, first_few
 from dragon_finetune.evaluation.era import agreed
+from dragon_finetune.evaluation.judged import JudgedComparison
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.metrics import Ranking, mean_metrics
 from dragon_finetune.evaluation.scores import Evaluation, evaluate, evaluate_results
@@ -24,6 +25,7 @@ def compare(
     *,
     leaks: LeakReport | None = None,
     rankings: tuple[Rankings, Rankings] | None = None,
+    judged: JudgedComparison | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Return the paired comparison of two runs, given as Evaluations, answers files, or what `retrieve` returned.
@@ -34,6 +36,7 @@ def compare(
         base, tuned: the runs.
         leaks: what `find_leaks` found; without it nobody has looked, and the verdict says so.
         rankings: of base and tuned by question id (`rank_results`), where the corpus is known.
+        judged: what judged questions say of the two models (`compare_judged`).
         seed: of the resampling.
 
     Raises:
@@ -64,6 +67,7 @@ def compare(
         clean_means=(_mean(one, clean), _mean(two, clean)) if clean else None,
         tried=1,
         p=score.p,
+        judged=judged,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dragon_finetune.evaluation.era import Era
+from dragon_finetune.evaluation.judged import JudgedComparison
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.statistics import PairedTest
 from dragon_finetune.evaluation.verdict import Verdict, reach
@@ -52,6 +53,7 @@ class Comparison:
         clean_means: (base, tuned) mean rubric over them.
         tried: how many candidates were compared; `p` is corrected for that (Holm).
         p: of `score`, corrected.
+        judged: what judged questions say of the two models; None if none were asked.
     """
 
     era: Era
@@ -68,6 +70,7 @@ class Comparison:
     clean_means: tuple[float, float] | None
     tried: int
     p: float
+    judged: JudgedComparison | None = None
 
     @property
     def difference(self) -> float:
@@ -93,6 +96,7 @@ class Comparison:
         """Return everything as JSON-safe values."""
         return {
             "verdict": self.verdict.to_dict(),
+            "judged": self.judged.to_dict() if self.judged else None,
             **self.era.to_dict(),
             "base": self.base,
             "tuned": self.tuned,
@@ -119,6 +123,7 @@ class Comparison:
         names = NAMES[self.era.name]
         lines = [
             str(self.verdict),
+            *([str(self.judged)] if self.judged else []),
             f"judged by {self.era}",
             f"{names.score:<9} base {self.base:.2f}, tuned {self.tuned:.2f}: {self.score}",
             *([f"coverage  {self.coverage}"] if names.coverage else []),

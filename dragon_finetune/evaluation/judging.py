@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError
+from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.evaluation.calibration import Calibration, calibrate
 from dragon_finetune.evaluation.comparing import compare, correct_for_looking
 from dragon_finetune.evaluation.comparison import Comparison
+from dragon_finetune.evaluation.judged import JudgedComparison, compare_judged, load_judged, rank_judged, told_apart
 from dragon_finetune.evaluation.markdown import markdown
+from dragon_finetune.evaluation.metrics import Ranking
 from dragon_finetune.evaluation.report import Attachments, write_html
-from dragon_finetune.evaluation.runs import Corpus, Run, load_runs
+from dragon_finetune.evaluation.runs import Corpus, Run, embedder_of, load_runs
 from dragon_finetune.evaluation.training_record import distances_of, look_for_leaks, training_card, training_pairs
 from dragon_finetune.files import write_text
 
@@ -30,6 +32,7 @@ class Request:
         model: the tuned folder, where the candidate is a file.
         seed: of the resampling.
         era: "a" or "b", by whose rules; default: what the answers files tell.
+        judged: questions with the ids of the chunks that answer them, asked of both models; they decide.
     """
 
     base: str
@@ -40,6 +43,7 @@ class Request:
     model: str | None = None
     seed: int = 0
     era: str | None = None
+    judged: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -115,16 +119,21 @@ def judge(request: Request) -> Outcome:
 
     Raises:
         DataError: a bad file, or files over different questions or of different eras.
-        SettingsError: a model without chunk files or questions, or no such era.
+        SettingsError: a model without chunk files or questions, judged questions without models, or no such era.
     """
     corpus = Corpus(request.files, request.questions)
+    asked = _Asked(request, corpus) if request.judged else None
     base, *runs = load_runs([request.base, *request.candidates], corpus, request.era)
     comparisons = []
     for run in runs:
         model = run.model or request.model
-        leaks = look_for_leaks(run, training_pairs(request.pairs, model))
+        also = told_apart(asked.questions) if asked else ()
+        leaks = look_for_leaks(run, training_pairs(request.pairs, model), also=also)
         rankings = (base.rankings, run.rankings) if base.rankings and run.rankings else None
-        comparisons.append(compare(base.evaluation, run.evaluation, leaks=leaks, rankings=rankings, seed=request.seed))
+        judged = asked.compare(run.model) if asked else None
+        comparisons.append(
+            compare(base.evaluation, run.evaluation, leaks=leaks, rankings=rankings, judged=judged, seed=request.seed)
+        )
     corrected = correct_for_looking(comparisons)
     order = sorted(range(len(runs)), key=lambda place: -corrected[place].tuned)
     best = runs[order[0]]
@@ -137,6 +146,29 @@ def judge(request: Request) -> Outcome:
         model=best.model or request.model,
         files=request.files,
     )
+
+
+class _Asked:
+    """Judged questions, asked of the base and then of each candidate."""
+
+    def __init__(self, request: Request, corpus: Corpus) -> None:
+        assert request.judged
+        for source in (request.base, *request.candidates):
+            if source.endswith(".json"):
+                raise SettingsError(
+                    f"judged questions are asked of models, and {source} is an answers file. Give the models."
+                )
+        self._corpus, self._seed = corpus, request.seed
+        self.questions = load_judged(request.judged, corpus.chunks)
+        self._base = self._rank(request.base)
+
+    def compare(self, model: str | None) -> JudgedComparison:
+        assert model
+        return compare_judged(self.questions, self._base, self._rank(model), seed=self._seed)
+
+    def _rank(self, model: str) -> list[Ranking]:
+        corpus = self._corpus
+        return rank_judged(embedder_of(model), corpus.files, self.questions, corpus.relevance, vectors=corpus.vectors)
 
 
 def _calibration(base: Run, tuned: Run) -> Calibration | None:

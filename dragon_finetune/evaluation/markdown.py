@@ -53,7 +53,11 @@ def rows_of(comparison: Comparison) -> list[dict[str, str]]:
         }
 
     names = NAMES[comparison.era.name]
-    rows = [row(names.score, comparison.base, comparison.tuned, comparison.score, 2)]
+    rows = []
+    for name, found in comparison.judged.rows() if comparison.judged else ():
+        rows.append(row(f"nDCG@10, {name}", found.base[0], found.tuned[0], found.ndcg, 3))
+        rows.append(row(f"recall@10, {name}", found.base[1], found.tuned[1], found.recall, 3))
+    rows.append(row(names.score, comparison.base, comparison.tuned, comparison.score, 2))
     rows += [row(names.coverage, None, None, comparison.coverage, 2)] if names.coverage else []
     rows.append(row(names.topics, None, None, comparison.topics, 3))
     rows += [row(name, base, tuned, test, 4) for name, (base, tuned, test) in comparison.metrics.items()]

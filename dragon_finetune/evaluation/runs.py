@@ -100,10 +100,11 @@ def _retrieve(model: str, corpus: Corpus) -> list[dict[str, Any]]:
 
     if not corpus.files or corpus.questions is None:
         raise SettingsError(f"{model} is no answers file (.json), so it is a model: give --chunks and --questions too.")
-    return retrieve(_embedder(model), corpus.files, load_questions(corpus.questions), vectors=corpus.vectors)
+    return retrieve(embedder_of(model), corpus.files, load_questions(corpus.questions), vectors=corpus.vectors)
 
 
-def _embedder(model: str) -> "FineTunedEmbedder":
+def embedder_of(model: str) -> "FineTunedEmbedder":
+    """Return a model as runs are made with it."""
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
     # Split, so that long chunks are read to their end, by the base and the tuned model alike.

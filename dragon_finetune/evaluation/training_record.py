@@ -1,6 +1,6 @@
 """What is known of a model's training: its pairs, its card, and whether a run's questions leaked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,20 @@ def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:
     return read_training_queries(locate(model)) if model else None
 
 
-def look_for_leaks(run: Run, pairs: Sequence[Pair] | None, judge: str | None = EMBEDDED) -> LeakReport | None:
+def look_for_leaks(
+    run: Run,
+    pairs: Sequence[Pair] | None,
+    judge: str | None = EMBEDDED,
+    *,
+    also: Sequence[Mapping[str, Any]] = (),
+) -> LeakReport | None:
     """Return the leaks between a run's questions and training pairs; None if no pairs are known.
 
     Args:
         run: whose questions.
         pairs: of the training.
         judge: the model that finds rewordings; where it is not installed, only words are compared.
+        also: further questions that were asked.
     """
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.errors import ModelError
@@ -44,7 +51,7 @@ def look_for_leaks(run: Run, pairs: Sequence[Pair] | None, judge: str | None = E
             embedder.folder  # noqa: B018 (opens it)
         except ModelError:
             embedder = None
-    return find_leaks(run.results, pairs, embedder)
+    return find_leaks([*run.results, *also], pairs, embedder)
 
 
 def distances_of(model: str | None) -> str | None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from dragon_finetune.evaluation.era import Era
+from dragon_finetune.evaluation.judged import JudgedComparison
 from dragon_finetune.evaluation.leaks import LeakReport
 from dragon_finetune.evaluation.statistics import PairedTest
 from dragon_finetune.evaluation.tiers import Tier, tier
@@ -34,6 +35,8 @@ class Compared(Protocol):
     def tried(self) -> int: ...
     @property
     def p(self) -> float: ...
+    @property
+    def judged(self) -> JudgedComparison | None: ...
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,11 @@ class Verdict:
     """What a comparison means.
 
     Attributes:
-        outcome: "better"; "distances only" (the score is better, but by topic coverage alone that is not shown);
-            "finds more" (it is not, but more is found: by nDCG@10 where the corpus is known, else by topic coverage);
-            "worse"; "not shown" (the interval holds zero); or "contaminated".
+        outcome: what is found decides: nDCG@10 of judged questions, else that by topics where the corpus is known, else
+            topic coverage. "better" (it finds more, or covers more, and scores more); "finds more" (its score shows no
+            difference); "distances only" (the same, but closer: the score alone is better); "finds less" (whatever the
+            score); "worse" (the score, where no more is found); "not shown" (the intervals hold zero); or
+            "contaminated".
         tier: of the tuned model; None in era B, which has none, and for a contaminated comparison, whose score means
             nothing.
         sentence: outcome, figures, and what to do next.
@@ -88,24 +93,31 @@ def reach(comparison: Compared) -> Verdict:
 _NO_MARK = Tier("", 0.0, "Era B has no pass mark; `evaluate` names the questions that it flags.")
 _IN_WORDS = {
     "better": "believably better than the base",
-    "distances only": "but by its distances only",
+    "distances only": "but by its distances only: it finds the same, closer",
     "finds more": "it finds more, and the score shows no difference",
+    "finds less": "it finds less",
     "worse": "believably worse than the base",
     "not shown": "no difference shown",
 }
 
 
 def _outcome(comparison: Compared) -> str:
+    found = _found(comparison)[1]
+    shown = found.p < 0.05 and comparison.tried == 1
+    if comparison.judged and shown and found.high < 0:
+        return "finds less"
     if comparison.p >= 0.05 or comparison.score.low <= 0 <= comparison.score.high:
-        found = _found(comparison)[1]
-        return "finds more" if found.low > 0 and found.p < 0.05 and comparison.tried == 1 else "not shown"
+        return "finds more" if shown and found.low > 0 else "not shown"
     if comparison.score.high < 0:
         return "worse"
-    return "better" if comparison.coverage.low > 0 else "distances only"
+    more = comparison.coverage.low > 0 or (comparison.judged is not None and found.low > 0)
+    return "better" if more else "distances only"
 
 
 def _found(comparison: Compared) -> tuple[str, PairedTest]:
     """Return what says whether more is found, and its test."""
+    if comparison.judged:
+        return f"nDCG@10 of {comparison.judged.all.ndcg.questions} judged questions", comparison.judged.all.ndcg
     if "nDCG@10" in comparison.metrics:
         return "nDCG@10", comparison.metrics["nDCG@10"][2]
     return "topic coverage", comparison.coverage
@@ -114,23 +126,28 @@ def _found(comparison: Compared) -> tuple[str, PairedTest]:
 def _next_step(comparison: Compared, outcome: str, advice: str) -> str:
     if outcome == "worse":
         return "Keep the base; lower the learning rate or mend the pairs before training again."
+    name, gain = _found(comparison)
+    by = f"By {name} the difference is {gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}, p {gain.p:.4f})."
+    judged = f"{by} " if comparison.judged else ""
+    if outcome == "finds less":
+        closer = comparison.score.low > 0 >= comparison.coverage.low
+        return f"{by}{' The better score comes from smaller distances.' if closer else ''} Keep the base."
     if outcome == "finds more":
-        name, gain = _found(comparison)
         return (
-            f"By {name} the gain is {gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}, p {gain.p:.4f}). The "
+            f"{by} The "
             "rubric takes points by raw distance too; `calibrate` shows what it gives by fair thresholds. Use it."
         )
     if outcome == "not shown":
         return (
-            f"Keep the base. {comparison.score.questions} questions spread like these show a gain of "
+            f"{judged}Keep the base. {comparison.score.questions} questions spread like these show a gain of "
             f"{comparison.score.detectable:.2f} or more; ask more questions, or train for a larger gain."
         )
     if outcome == "distances only":
         gain = comparison.coverage
         return (
-            f"By topic coverage alone the gain is {gain.difference:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}): that "
-            "more is found is not shown. The rubric takes points by raw distance, and training moved the distances; "
-            "`calibrate` shows what it gives by fair thresholds. Train on more and better pairs."
+            f"{judged}By topic coverage alone the gain is {gain.difference:+.2f} ({gain.low:+.2f} to "
+            f"{gain.high:+.2f}): that more is found is not shown. The rubric takes points by raw distance, and "
+            "training moved the distances; `calibrate` shows what it gives by fair thresholds. Train on more and better pairs."
         )
     return advice
 

@@ -1,18 +1,21 @@
-"""Never worse: of the base, the tuned weights and blends of both, keep what held-back queries confirm."""
+"""Never worse: of the base, the tuned weights and their blend, keep what queries show to be better than the base."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from dragon_finetune.training.judgement import Judge, Judgement, halves, paired_p
+from dragon_finetune.evaluation.statistics import paired_test
+from dragon_finetune.training.judgement import Judge, Judgement, paired_p
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SHARES = (0.25, 0.5, 0.75, 1.0)
+SHARES = (0.5, 1.0)
+LEVEL = 0.05
+"""The p below which a gain is taken for one."""
 Weights = dict[str, torch.Tensor]
+Outcome = Literal["better", "can't tell", "worse"]
 
 
 @dataclass(frozen=True)
@@ -20,24 +23,35 @@ class Verdict:
     """Which weights were kept, and why.
 
     Attributes:
-        share: the share of the tuned weights, 0 (base) to 1 (tuned).
-        base, kept: mean nDCG@10 over all held-back queries.
-        chosen_on, confirmed_on: mean gain over the base on the half that chose and on the half that confirmed.
-        p: one-sided p of that gain on the confirming half, by a paired sign-flip test.
-        by_share: mean nDCG@10 over all held-back queries for every share tried.
+        outcome: of the best of what was tried against the base: "better", shown by p; "can't tell"; or "worse", where
+            its mean lies below the base's. Only what is better is kept.
+        share: the share of the tuned weights that is kept, 0 (base) to 1 (tuned).
+        queries: how many judged.
+        base: mean nDCG@10 of the base.
+        best: that of the best of what was tried; `difference` is best - base, `low` to `high` its 95% interval.
+        p: one-sided p of that gain by a paired sign-flip test, times `tried` (Bonferroni), at most 1.
+        tried: how many weights the best was chosen from: looks and blends.
+        by_share: mean nDCG@10 of every blend.
+        dense, joined: means of "base" and "best" without words in the vectors and with them.
     """
 
+    outcome: Outcome
     share: float
+    queries: int
     base: float
-    kept: float
-    chosen_on: float
-    confirmed_on: float
+    best: float
+    difference: float
+    low: float
+    high: float
     p: float
+    tried: int
     by_share: dict[str, float]
+    dense: dict[str, float]
+    joined: dict[str, float]
 
     @property
     def name(self) -> str:
-        """Return "base", "tuned", or "blend 0.75"."""
+        """Return "base", "tuned", or "blend 0.5"."""
         return {0.0: "base", 1.0: "tuned"}.get(self.share, f"blend {self.share:g}")
 
 
@@ -59,43 +73,48 @@ def blended(base: Weights, tuned: Weights, share: float) -> Weights:
 
 
 def keep_the_best(
-    model: "SentenceTransformer", base: Weights, judge: Judge, base_judgement: Judgement, seed: int
+    model: "SentenceTransformer", base: Weights, judge: Judge, first: Judgement, *, looks: int = 1, seed: int = 0
 ) -> tuple[Verdict, Judgement]:
-    """Leave in `model` the best of base, tuned and blends; return why, and what was said of it.
+    """Leave in `model` the better of tuned weights and blend if it beats the base beyond chance, else the base.
 
-    The share is chosen on one half of the held-back queries and must not lose to the base on the other; else the base
-    is kept.
+    Returns why, and what was said of what is kept.
 
     Args:
         model: holds the tuned weights.
         base: the weights before training.
-        judge: judges a model on the held-back queries.
-        base_judgement: what it said of the base.
-        seed: of the halves and the test.
+        judge: judges a model.
+        first: what it said of the base.
+        looks: from how many looks the tuned weights were chosen.
+        seed: of the test.
     """
     tuned = snapshot(model)
-    judgements: Mapping[float, Judgement] = {0.0: base_judgement} | {
-        share: _judge_blend(model, base, tuned, share, judge) for share in SHARES
-    }
-    choosing, confirming = halves(len(base_judgement.ndcg), seed)
+    judgements = {share: _judge_blend(model, base, tuned, share, judge) for share in SHARES}
     # Of equals the smaller share: it stays nearer to what is known to work.
-    share = max(judgements, key=lambda each: (round(float(judgements[each].ndcg[choosing].mean()), 12), -each))
-    gain = {part: judgements[share].ndcg[rows] - base_judgement.ndcg[rows] for part, rows in
-            (("choosing", choosing), ("confirming", confirming))}  # fmt: skip
-    if len(confirming) and gain["confirming"].mean() < 0:
-        share = 0.0
-    model.load_state_dict(blended(base, tuned, share))
-    confirmed = judgements[share].ndcg[confirming]
+    share = max(judgements, key=lambda each: (round(judgements[each].mean, 12), -each))
+    best, tried = judgements[share], len(SHARES) - 1 + max(1, looks)
+    test = paired_test(first.ndcg, best.ndcg, seed=seed)
+    p = min(1.0, tried * paired_p(best.ndcg, first.ndcg, seed=seed))
+    outcome: Outcome = "better" if p < LEVEL else "can't tell" if test.difference > 0 else "worse"
+    kept = share if outcome == "better" else 0.0
+    model.load_state_dict(blended(base, tuned, kept))
     verdict = Verdict(
-        share=share,
-        base=base_judgement.mean,
-        kept=judgements[share].mean,
-        chosen_on=float(gain["choosing"].mean()) if len(choosing) else 0.0,
-        confirmed_on=float(gain["confirming"].mean()) if len(confirming) else 0.0,
-        p=paired_p(confirmed, base_judgement.ndcg[confirming], seed=seed) if len(confirming) else 1.0,
+        outcome=outcome,
+        share=kept,
+        queries=test.questions,
+        base=first.mean,
+        best=best.mean,
+        difference=test.difference,
+        low=test.low,
+        high=test.high,
+        p=p,
+        tried=tried,
         by_share={f"{each:g}": judgement.mean for each, judgement in judgements.items()},
+        dense={"base": float(first.dense.mean()), "best": float(best.dense.mean())},
+        joined={}
+        if first.joined is None or best.joined is None
+        else {"base": float(first.joined.mean()), "best": float(best.joined.mean())},
     )
-    return verdict, judgements[share]
+    return verdict, best if kept else first
 
 
 def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:

@@ -47,7 +47,10 @@ class TrainingConfig(BaseModel):
         matryoshka_dims: prefixes of the vector that are trained as vectors; default: 512, 256, 128, 64 and the full
             dimension as far as the model has them; (): the full dimension alone, which is also the default for pairs of
             the source "hybrid".
-        validation_share: share of pairs held back, by group, to judge the model on; 0: none.
+        judge: a file of pairs that are never trained on and judge the model; training queries that are, nearly, one of
+            them are left out. Default: some of the training pairs are held back.
+        validation_share: share of the pairs that can judge (docs/training.md) which is held back, by group, at most
+            `max_validation_queries`; 0: nothing judges, and the tuned weights are kept unproven.
         validations_per_epoch: how often it is judged; the weights of the best look are what is kept of the run.
         patience: stop after so many looks without a new best; None: never.
         max_validation_queries, max_validation_corpus: caps of one look; of the passages those that the base takes for
@@ -93,8 +96,9 @@ class TrainingConfig(BaseModel):
     document_prompt: str | None = None
     precision: Precision = "auto"
     matryoshka_dims: tuple[int, ...] | None = None
-    validation_share: float = Field(default=0.1, ge=0, le=0.5)
-    validations_per_epoch: int = Field(default=2, ge=1)
+    judge: Path | None = None
+    validation_share: float = Field(default=0.2, ge=0, le=0.5)
+    validations_per_epoch: int = Field(default=1, ge=1)
     patience: int | None = Field(default=4, ge=1)
     max_validation_queries: int = Field(default=500, ge=1)
     max_validation_corpus: int = Field(default=5000, ge=10)
@@ -118,7 +122,7 @@ class TrainingConfig(BaseModel):
     distances: Literal["base", "native"] | None = None
     report_to: str = "none"
 
-    @field_validator("output_dir", "general_pairs")
+    @field_validator("output_dir", "general_pairs", "judge")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else absolute(path)
@@ -154,7 +158,7 @@ class TrainingConfig(BaseModel):
         """Return the settings that decide the result: two runs that agree in them are the same run."""
         beside_the_point = {"output_dir", "overwrite", "report_to", "save_steps", "save_total_limit", "logging_steps"}
         # Paths: what lies there counts (`FineTuner`).
-        beside_the_point |= {"base_model", "general_pairs", "lexicon"}
+        beside_the_point |= {"base_model", "general_pairs", "judge", "lexicon"}
         beside_the_point |= set() if self.lexicon else {"lexicon_dimensions", "lexicon_share"}
         beside_the_point |= {"distances"} if self.distances is None else set()
         return self.model_dump(mode="json", exclude=beside_the_point)

@@ -13,34 +13,27 @@ from transformers import TrainerCallback
 
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.model import load_model
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.errors import SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.files import write_text
-from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder
-from dragon_finetune.pair import Pair, read_pairs
-from dragon_finetune.tokens.audit import audit_tokens
-from dragon_finetune.tokens.audit_report import TokenAudit
 from dragon_finetune.training.adapters import add_adapters
-from dragon_finetune.training.blend import snapshot
+from dragon_finetune.training.blend import Weights, snapshot
 from dragon_finetune.training.callbacks import FinalStatsCallback
-from dragon_finetune.training.cleaning import clean_pairs
 from dragon_finetune.training.config import TrainingConfig
-from dragon_finetune.training.datasets import data_hash
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.fitting import fit
 from dragon_finetune.training.joined import Joined, join, read_joined, said_of
 from dragon_finetune.training.judgement import Judgement
-from dragon_finetune.training.keeping import Watched, forgetting, keep
-from dragon_finetune.training.mixing import mix_in, weigh
+from dragon_finetune.training.keeping import UNPROVEN, Watched, forgetting, keep
 from dragon_finetune.training.output import OutputFolder
 from dragon_finetune.training.plan import TrainingPlan, measure, planned_steps
 from dragon_finetune.training.precision import pick_precision
+from dragon_finetune.training.preparing import Material, Prepared, prepare
 from dragon_finetune.training.result import TrainingResult
 from dragon_finetune.training.room import require_room
 from dragon_finetune.training.rows import examples
 from dragon_finetune.training.saving import is_first_process, model_card, save_model
-from dragon_finetune.training.splitting import split_pairs
 from dragon_finetune.training.validation import Validation
 from dragon_finetune.training.watch import ValidationCallback
 
@@ -72,94 +65,42 @@ class FineTuner:
             SettingsError: settings that contradict each other or the model.
         """
         config = self.config
-        all_pairs, general = self._read(pairs)
-        joined = read_joined(config, all_pairs)
-        output = OutputFolder(config.output_dir, self._identity([*all_pairs, *general], joined))
+        material = Material.read(pairs, config)
+        joined = read_joined(config, material.pairs)
+        output = OutputFolder(config.output_dir, self._identity(material, joined))
         if result := self._finished(output):
             return result
-        prepared = self._prepare(all_pairs, general)
+        prepared = prepare(material, config)
         with output.alone() if is_first_process() else nullcontext():
             # Another process may have finished it meanwhile.
-            return self._finished(output) or self._run(output, joined, *prepared)
+            return self._finished(output) or self._run(output, joined, prepared)
 
     def plan(self, pairs: "Iterable[Any] | str | Path") -> TrainingPlan:
         """Return what `train` would do and cost, measured on three steps. Writes nothing; raises as `train` does."""
-        all_pairs, general = self._read(pairs)
-        read_joined(self.config, all_pairs)
-        folder, audit, training, validation, dropped = self._prepare(all_pairs, general)
-        return measure(self._load(folder), self.config, folder.prompts, training, validation, audit, dropped)
+        material = Material.read(pairs, self.config)
+        read_joined(self.config, material.pairs)
+        prepared = prepare(material, self.config)
+        return measure(self._load(prepared.folder), self.config, prepared)
 
     def _finished(self, output: OutputFolder) -> TrainingResult | None:
         card = output.finished(overwrite=self.config.overwrite)
         return TrainingResult(path=self.config.output_dir, **card["result"]) if card else None
 
-    def _identity(self, pairs: Sequence[Pair], joined: Joined) -> dict[str, Any]:
+    def _identity(self, material: Material, joined: Joined) -> dict[str, Any]:
         """Return everything that decides the result: the base by what it is, not by where it lies."""
         base = ModelFolder.open(self.config.base_model, revision=self.config.revision)
         corpus = {"lexicon": joined.hash()} if joined.words else {}
-        return {**self.config.identity(), "base": fingerprint(base), "pairs": data_hash(pairs), **corpus}
+        return {**self.config.identity(), "base": fingerprint(base), **material.hashes(), **corpus}
 
-    def _read(self, pairs: "Iterable[Any] | str | Path") -> tuple[list[Pair], list[Pair]]:
-        general = self.config.general_pairs
-        return read_pairs(pairs), read_pairs(general) if general else []
-
-    def _prepare(
-        self, all_pairs: list[Pair], general: list[Pair]
-    ) -> tuple[ModelFolder, TokenAudit, list[Pair], list[Pair], dict[str, int]]:
-        config = self.config
-        folder = ModelFolder.open(
-            config.base_model,
-            revision=config.revision,
-            prompts=config.prompts(),
-            max_seq_length=config.max_seq_length,
-        )
-        warn_without_prompts(folder, config.prompts())
-        clean, dropped = clean_pairs(all_pairs)
-        audit = self._audit(clean, folder)
-        training, validation = split_pairs(clean, config.validation_share, config.seed)
-        unknown = config.source_weights.keys() - {str(pair.metadata.get("source", "")) for pair in clean}
-        if unknown:
-            raise SettingsError(f"source_weights names {sorted(unknown)[0]!r}, but no pair is of that source.")
-        training = weigh(training, config.source_weights, config.seed)
-        if len(training) < 2:
-            raise DataError(f"{len(training)} pairs are left for training; give more, or lower validation_share.")
-        if len({pair.query for pair in training}) == 1:
-            raise DataError(
-                f"all {len(training)} training pairs have one query ({training[0].query[:60]!r}), so no batch holds "
-                "two to tell apart. Give pairs of several queries."
-            )
-        if general:
-            clean_general = clean_pairs(general)[0]
-            self._audit(clean_general, folder)
-            training = mix_in(training, clean_general, config.general_share, config.seed)
-        return folder, audit, training, validation, dropped
-
-    def _audit(self, pairs: Sequence[Pair], folder: ModelFolder) -> TokenAudit:
-        audit = audit_tokens(pairs, folder, show_progress=True)
-        if self.config.on_overflow == "error":
-            audit.require_within_limit(
-                "Chunk the positives smaller, raise max_seq_length if the model allows it, or cut them off: "
-                "`--on-overflow truncate` on the command line, `on_overflow: truncate` in the --config file."
-            )
-        return audit
-
-    def _run(
-        self,
-        output: OutputFolder,
-        joined: Joined,
-        folder: ModelFolder,
-        audit: TokenAudit,
-        training: list[Pair],
-        validation: list[Pair],
-        dropped: dict[str, int],
-    ) -> TrainingResult:
+    def _run(self, output: OutputFolder, joined: Joined, prepared: Prepared) -> TrainingResult:
         checkpoint = output.begin()
+        folder, training = prepared.folder, prepared.training
         model = self._load(folder)
         base = snapshot(model)
-        validate = self._validation(model, folder, training, validation)
+        validate = self._validation(model, prepared, joined)
         first = validate.judge(model) if validate else None
-        tokens = sum(field.mean_tokens * field.texts for field in audit.fields.values())
-        stats = FinalStatsCallback(tokens / audit.fields["query"].texts)
+        tokens = sum(field.mean_tokens * field.texts for field in prepared.audit.fields.values())
+        stats = FinalStatsCallback(tokens / prepared.audit.fields["query"].texts)
         guard = DivergenceCallback()
         looks = self._looks(validate, first, output, examples(training))
         watchers = [stats, guard, *([looks] if looks else []), *self._callbacks]
@@ -170,29 +111,32 @@ class FineTuner:
         assert stats.stats is not None
         if not is_first_process():
             return self._wait_for(output)
-        outcome = keep(model, base, self.config, Watched(validate, first, looks, guard))
+        outcome, spare = keep(model, base, self.config, Watched(validate, first, looks, guard))
         outcome["forgetting"] = forgetting(model, base, folder, self.config)
-        outcome |= {**vars(stats.stats), "dropped": dropped, "training_texts": self.config.training_texts}
-        outcome["pairs"] = {"training": len(training), "validation": len(validation)}
-        return self._publish(output, model, folder, outcome, [*training, *validation], joined)
+        outcome |= {**vars(stats.stats), "dropped": prepared.dropped, "training_texts": self.config.training_texts}
+        outcome["pairs"] = {"training": len(training), "validation": len(prepared.judges)}
+        return self._publish(output, model, prepared, outcome, joined, spare)
 
     def _publish(
         self,
         output: OutputFolder,
         model: SentenceTransformer,
-        folder: ModelFolder,
+        prepared: Prepared,
         outcome: dict[str, Any],
-        pairs: Sequence[Pair],
         joined: Joined,
+        spare: Weights | None,
     ) -> TrainingResult:
         """Save the model with all that is known of its making, in the output's place."""
         draft = output.draft()
-        save_model(model, draft, folder)
+        save_model(model, draft, prepared.folder)
+        if spare:
+            model.load_state_dict(spare)
+            save_model(model, draft / UNPROVEN, prepared.folder)
         more = join(draft, joined, self.config)
         outcome["joined"] = said_of(more)
         result = {**outcome, "fingerprint": fingerprint(ModelFolder.open(draft))}
         write_text(draft / "README.md", model_card(self.config, result))
-        write_training_queries(draft, pairs, self.config.training_texts)
+        write_training_queries(draft, [*prepared.training, *prepared.judges], self.config.training_texts)
         output.publish(
             {
                 "base_model": self.config.base_model,
@@ -211,16 +155,16 @@ class FineTuner:
             time.sleep(0.5)
         return TrainingResult(path=self.config.output_dir, **card["result"])
 
-    def _validation(
-        self, model: SentenceTransformer, folder: ModelFolder, training: list[Pair], validation: list[Pair]
-    ) -> Validation | None:
-        if not validation:
+    def _validation(self, model: SentenceTransformer, prepared: Prepared, joined: Joined) -> Validation | None:
+        if not prepared.judges:
             return None
         config = self.config
         return Validation(
-            validation,
-            training + validation,
-            folder,
+            prepared.judges,
+            prepared.training + prepared.judges,
+            prepared.folder,
+            lexicon=joined.lexicon(),
+            with_words=joined.words is not None,
             max_queries=config.max_validation_queries,
             max_corpus=config.max_validation_corpus,
             seed=config.seed,

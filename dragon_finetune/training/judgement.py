@@ -1,4 +1,4 @@
-"""What held-back queries say of a model, and whether a difference is more than chance."""
+"""What queries that are not trained on say of a model, and whether a difference is more than chance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,31 +15,29 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one look at the held-back pairs gave.
+    """What one look gave: nDCG@10 of each query, 0 to 1, float64.
 
     Attributes:
-        ndcg: nDCG@10 of each query, 0 to 1, float64.
+        dense: by the model alone.
+        joined: with the words of the corpus (`lexical`); None where it has no words.
+        with_words: whether the folder that is made has words, so that `joined` decides.
         spread: mean cosine between different passages; near 1 when all vectors point one way.
     """
 
-    ndcg: Scores
+    dense: Scores
+    joined: Scores | None
+    with_words: bool
     spread: float
 
     @property
+    def ndcg(self) -> Scores:
+        """What decides: as the folder will search."""
+        return self.joined if self.with_words and self.joined is not None else self.dense
+
+    @property
     def mean(self) -> float:
-        """Mean nDCG@10 over the queries."""
+        """Mean nDCG@10 over the queries, of what decides."""
         return float(self.ndcg.mean())
-
-
-def halves(count: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return two disjoint sets of query indices that together are all: one to choose on, one to confirm on.
-
-    A single query is in both.
-    """
-    if count < 2:
-        return np.arange(count), np.arange(count)
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[: count // 2]), np.sort(order[count // 2 :])
 
 
 def paired_p(better: Scores, worse: Scores, *, seed: int = 0, draws: int = 10_000) -> float:

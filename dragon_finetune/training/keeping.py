@@ -9,7 +9,7 @@ from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
 from dragon_finetune.training.adapters import merge_adapters
-from dragon_finetune.training.blend import Weights, is_finite, keep_the_best, snapshot
+from dragon_finetune.training.blend import Verdict, Weights, is_finite, keep_the_best, snapshot
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.judgement import Judgement
@@ -18,15 +18,13 @@ from dragon_finetune.training.validation import Validation
 from dragon_finetune.training.watch import ValidationCallback
 
 _PROBE = Path(__file__).with_name("general_probe.jsonl")
+UNPROVEN = "unproven"
+"""Where tuned weights lie, within the folder, that could not be told from the base."""
 _NOT_ASKED_FOR = "validation_share is 0: nothing was held back, so nothing shows that this is better than the base"
-_NOT_POSSIBLE = (
-    "no pair could be held back, for all hang together by a query, a passage or a document, or are too few. Give pairs "
-    "of more documents; or set validation_share to 0, to have the tuned model all the same"
-)
 
 
 class Watched(NamedTuple):
-    """What watched a run: the held-back pairs (None: there were none), their word on the base, and the callbacks."""
+    """What watched a run: what judges (None: nothing), its word on the base, and the callbacks."""
 
     validation: Validation | None
     first: Judgement | None
@@ -34,8 +32,13 @@ class Watched(NamedTuple):
     guard: DivergenceCallback
 
 
-def keep(model: SentenceTransformer, base: Weights, config: TrainingConfig, watched: Watched) -> dict[str, Any]:
-    """Leave the weights to save in `model`; return what was kept and why, in the names of TrainingResult."""
+def keep(
+    model: SentenceTransformer, base: Weights, config: TrainingConfig, watched: Watched
+) -> tuple[dict[str, Any], Weights | None]:
+    """Leave the weights to save in `model`; return what was kept and why, in the names of TrainingResult.
+
+    Returns also the tuned weights where the base is kept because nothing can be told of them.
+    """
     validation, first, looks, guard = watched
     trouble = guard.trouble or (looks.trouble if looks else None)
     if looks and (best := looks.best_weights()):
@@ -44,26 +47,30 @@ def keep(model: SentenceTransformer, base: Weights, config: TrainingConfig, watc
         merge_adapters(model)
     if not is_finite(snapshot(model)) or (trouble and looks is None):
         model.load_state_dict(base)
-        return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}
+        return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}, None
     if validation is None or first is None or looks is None:
-        return _keep_unproven(model, base, config) | {"validation": {}, "trouble": trouble}
-    verdict, kept = keep_the_best(model, base, validation.judge, first, config.seed)
-    return {
+        return {"kept": "tuned", "unproven": _NOT_ASKED_FOR, "validation": {}, "trouble": trouble}, None
+    tuned = snapshot(model)
+    verdict, kept = keep_the_best(model, base, validation.judge, first, looks=len(looks.curve), seed=config.seed)
+    cannot_tell = verdict.outcome == "can't tell"
+    outcome = {
         "kept": verdict.name,
-        "validation": {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": verdict.kept},
+        "validation": {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": kept.mean},
         "validation_by_source": validation.by_source(first, kept),
         "verdict": vars(verdict),
+        "unproven": _cannot_tell(verdict) if cannot_tell else None,
         "curve": looks.curve,
         "trouble": trouble,
     }
+    return outcome, tuned if cannot_tell else None
 
 
-def _keep_unproven(model: SentenceTransformer, base: Weights, config: TrainingConfig) -> dict[str, Any]:
-    """Keep the base, unless it was asked for that nothing be held back."""
-    if not config.validation_share:
-        return {"kept": "tuned", "unproven": _NOT_ASKED_FOR}
-    model.load_state_dict(base)
-    return {"kept": "base", "unproven": _NOT_POSSIBLE}
+def _cannot_tell(verdict: Verdict) -> str:
+    return (
+        f"{verdict.queries} queries can't tell the tuned weights from the base (nDCG@10 {verdict.difference:+.4f}, 95% "
+        f"interval [{verdict.low:+.4f}, {verdict.high:+.4f}], p {verdict.p:.3f}), so the base is kept; the tuned ones "
+        f"lie in {UNPROVEN}/. More queries that are not trained on can tell (--judge FILE)"
+    )
 
 
 def forgetting(

@@ -11,11 +11,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dragon_finetune.model_folder import Prompts
 from dragon_finetune.pair import Pair
-from dragon_finetune.tokens.audit_report import TokenAudit
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.preparing import Prepared
 from dragon_finetune.training.room import bytes_needed
 from dragon_finetune.training.rows import examples
 
@@ -59,26 +58,19 @@ class TrainingPlan:
         )
 
 
-def measure(
-    model: SentenceTransformer,
-    config: TrainingConfig,
-    prompts: Prompts,
-    training: Sequence[Pair],
-    validation: Sequence[Pair],
-    audit: TokenAudit,
-    dropped: dict[str, int],
-) -> TrainingPlan:
+def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepared) -> TrainingPlan:
     """Return the plan of a run; `model` is spent by the three steps and must be thrown away."""
+    training = prepared.training
     clock = _Clock()
     few = config.model_copy(update={"max_steps": _STEPS, "report_to": "none", "save_steps": 10**9})
     with tempfile.TemporaryDirectory() as folder:
-        fit(model, few, prompts, training, Path(folder), [clock], None)
+        fit(model, few, prepared.folder.prompts, training, Path(folder), [clock], None)
     steps = planned_steps(config, training)
     disk = bytes_needed(model, config, steps)
     return TrainingPlan(
-        audit=str(audit),
-        pairs={"training": len(training), "validation": len(validation)},
-        dropped=dropped,
+        audit=str(prepared.audit),
+        pairs={"training": len(training), "validation": len(prepared.judges)},
+        dropped=prepared.dropped,
         steps=steps,
         seconds_per_step=sorted(clock.seconds)[len(clock.seconds) // 2],
         peak_gib=_peak_gib(model.device),

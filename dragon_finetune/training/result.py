@@ -11,20 +11,21 @@ class TrainingResult(BaseModel):
 
     Attributes:
         path: the model folder, complete.
-        kept: "tuned", "blend 0.75" (the share of the tuned weights), or "base" when no other was confirmed to be at
-            least as good as the base on held-back queries.
+        kept: "tuned", "blend 0.5" (the share of the tuned weights), or "base" when no other was shown to be better by
+            queries that were not trained on.
         final_loss: mean training loss over the run.
         log_history: everything the Trainer logged.
         seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it. Up to four
             pairs of the source "hybrid" are one example (docs/training.md).
-        validation: nDCG@10 of "base", "tuned" and "kept" on the held-back queries, 0 to 1; empty without validation.
+        validation: nDCG@10 of "base", "tuned" and "kept" on the queries that judge, 0 to 1; empty without any.
         validation_by_source: source -> nDCG@10 of "base" and "kept", and the number of "queries".
         forgetting: nDCG@10 of "base" and "kept" on 48 questions of general knowledge, which no domain has; empty where
             the limit is too low for them.
-        verdict: how the kept weights were chosen and confirmed (see `training.blend.Verdict`).
+        verdict: how the kept weights were chosen (see `training.blend.Verdict`).
         curve: nDCG@10 at each look, by step.
         trouble: why the run was stopped before its time, and what to change; None if it was not.
-        unproven: why nothing shows that the kept weights are better than the base; None where held-back pairs judged.
+        unproven: why nothing shows that the tuned weights are better than the base; None where something does, or where
+            they are worse.
         dropped: pairs and negatives left out before training, by reason.
         pairs: numbers of "training", "validation" and "general" pairs.
         training_texts: whether the folder holds the "full" texts that it was trained on or their hashes ("hashed").
@@ -64,8 +65,7 @@ class TrainingResult(BaseModel):
         lines += [f"unproven: {self.unproven}"] if self.unproven else []
         lines += [f"validation nDCG@10 ({self.pairs['validation']} pairs): {scores or 'none held back'}"]
         if self.verdict:
-            gain, p = self.verdict["confirmed_on"], self.verdict["p"]
-            lines += [f"gain over the base on the half that did not choose: {gain:+.4f} (one-sided p {p:.3f})"]
+            lines += _told(self.verdict)
         if len(self.validation_by_source) > 1:
             lines += [
                 f"  {source:<14} {scores['base']:.4f} -> {scores['kept']:.4f} ({scores['queries']:.0f} queries)"
@@ -86,3 +86,20 @@ class TrainingResult(BaseModel):
                 "you give it to others, delete that file, or train with `training_texts: hashed`"
             ]
         return "\n".join(lines)
+
+
+def _told(verdict: dict[str, Any]) -> list[str]:
+    """Return what the queries that judged said, dense and with words, in lines."""
+    lines = [
+        f"the best of {verdict['tried']} tried against the base: {verdict['outcome']}, {verdict['difference']:+.4f} "
+        f"[{verdict['low']:+.4f}, {verdict['high']:+.4f}], p {verdict['p']:.3f} ({verdict['queries']} queries)"
+    ]
+    dense, joined = verdict["dense"], verdict["joined"]
+    if joined:
+        lines += [
+            f"  by the vectors alone {dense['base']:.4f} -> {dense['best']:.4f}, with the corpus's words "
+            f"{joined['base']:.4f} -> {joined['best']:.4f}"
+        ]
+        if joined["base"] > max(dense["best"], joined["best"]):
+            lines += ["  the base with words, untrained, is the best of these: `dragon-finetune lexicon`"]
+    return lines

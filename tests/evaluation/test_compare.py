@@ -76,7 +76,7 @@ def test_more_that_is_found_counts_where_distances_take_the_points_back():
     assert comparison.coverage.low > 0
     assert comparison.low <= 0 <= comparison.high
     assert (comparison.verdict.outcome, comparison.verdict.exit_code) == ("finds more", 0)
-    assert "By topic coverage the gain is" in comparison.verdict.sentence
+    assert "By topic coverage the difference is" in comparison.verdict.sentence
 
 
 def test_no_difference_is_not_shown_and_the_smallest_that_could_be_is_named():

@@ -19,6 +19,7 @@ from dragon_finetune.lexical.words import endings_of, words_of
         ("Jorun\u02bcs", "Jorun"),
         ("the sailors\u02bc oath", "the sailors oath"),
         ("O\u02bcNeil", "O'Neil"),
+        ("don’t", "don't"),
         ("\u02bctwas", "twas"),
         ("\u0149", "n"),
         ("half-moon", "half moon"),

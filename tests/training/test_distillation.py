@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -15,7 +13,7 @@ from dragon_finetune.pairs.fusion import fused, nearest
 from dragon_finetune.training.distillation import DistillationLoss
 from dragon_finetune.training.rows import QUERIES, examples, rows_of
 from dragon_finetune.training.teacher import Teacher
-from dragon_finetune.training.validation import Validation, embed_texts
+from dragon_finetune.training.validation import embed_texts
 
 NAMES = "Ilse Jorun Perran Hob Brannic Tamsin Orla Wat Edda Rook".split()
 HYBRID = {"source": "hybrid"}
@@ -162,15 +160,9 @@ def test_training_brings_the_model_nearer_to_the_teacher_beside_other_pairs(tiny
     assert losses["tuned"] < 0.8 * losses["base"]
 
 
-def test_a_query_is_judged_by_the_passage_that_its_words_are_from_where_that_is_known(model, tiny):
+def test_the_passage_that_a_querys_words_are_from_is_known():
     pairs = [
         Pair("Ilse harbour", "Jorun saw Ilse", (), {"positive_chunk_id": "b", "query_chunk_id": "a"}),
         Pair("mill", "Ilse harbour", (), {"positive_chunk_id": "a"}),
     ]
     assert asked_from(pairs, pairs) == [{"Ilse harbour"}, set()]
-    folder = ModelFolder.open(tiny)
-    assert Validation(pairs[:1], pairs, folder).judge(model).mean == 1
-    by_positive = [Pair(pair.query, pair.positive) for pair in pairs]
-    assert Validation(by_positive[:1], by_positive, folder).judge(model).mean < 1
-    unknown = [replace(pairs[0], metadata={**pairs[0].metadata, "query_chunk_id": "elsewhere"}), pairs[1]]
-    assert Validation(unknown[:1], unknown, folder).judge(model).mean < 1

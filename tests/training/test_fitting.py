@@ -133,7 +133,9 @@ def test_what_is_trained_on_is_token_for_token_what_is_embedded(family, tiny_mod
     # One pair per batch side, so that no padding is in the way.
     pair = {"query": "who lit the lamp", "positive_text": "Iron Jorun", "negative_texts": ["Old Hob"]}
     other = {"query": "who lit the oar", "positive_text": "Iron Hob", "negative_texts": ["Old Jorun"]}
-    FineTuner(config(tiny_models[family], tmp_path / "out", max_steps=1, batch_size=2)).train([pair, other])
+    FineTuner(config(tiny_models[family], tmp_path / "out", max_steps=1, batch_size=2, validation_share=0)).train(
+        [pair, other]
+    )
     embedder = FineTunedEmbedder(tiny_models[family], device="cpu")
     texts = {"query": ("query", ["who lit the lamp", "who lit the oar"])}
     texts |= {

@@ -10,9 +10,9 @@ from dragon_finetune import FineTuner
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.model_folder import ModelFolder
-from dragon_finetune.pair import read_pairs
+from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.training.blend import blended, keep_the_best, snapshot
-from dragon_finetune.training.judgement import halves, paired_p
+from dragon_finetune.training.judgement import paired_p
 from dragon_finetune.training.validation import Validation
 
 
@@ -26,21 +26,56 @@ def judged(trained):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.3, 3.0])
-def test_what_is_kept_is_never_worse_than_the_base_where_it_was_confirmed(judged, noise):
+def test_only_what_is_shown_to_be_better_than_the_base_is_kept(judged, noise):
     import torch
 
     model, judge = judged
     base, first = snapshot(model), judge(model)
     torch.manual_seed(1)
     model.load_state_dict({name: tensor + noise * torch.randn_like(tensor) for name, tensor in base.items()})
-    verdict, _ = keep_the_best(model, base, judge, first, seed=0)
-    again = judge(model)
-    _, confirming = halves(len(first.ndcg), 0)
-    assert again.mean == pytest.approx(verdict.kept)
-    assert again.ndcg[confirming].mean() >= first.ndcg[confirming].mean()
-    if noise in (0.0, 3.0):
+    verdict, kept = keep_the_best(model, base, judge, first)
+    assert judge(model).mean == pytest.approx(kept.mean)
+    assert (verdict.outcome == "better") == (verdict.p < 0.05)
+    if verdict.outcome != "better":
         assert verdict.name == "base"
         assert all(tensor.equal(base[name]) for name, tensor in snapshot(model).items())
+    if noise in (0.0, 3.0):
+        assert verdict.outcome == "worse"
+
+
+def test_the_more_looks_a_run_was_chosen_from_the_more_it_must_show(judged):
+    import torch
+
+    model, judge = judged
+    tuned = snapshot(model)
+    torch.manual_seed(1)
+    base = {name: tensor + 0.3 * torch.randn_like(tensor) for name, tensor in tuned.items()}
+    model.load_state_dict(base)
+    first = judge(model)
+    ps = []
+    for looks in (1, 10):
+        model.load_state_dict(tuned)
+        ps.append(keep_the_best(model, base, judge, first, looks=looks)[0].p)
+    assert ps[0] < ps[1] <= 1
+
+
+@pytest.mark.parametrize("with_words", [False, True])
+def test_what_the_folder_will_search_with_decides_and_both_are_said(trained, with_words):
+    folder = ModelFolder.open(trained.path)
+    pairs = read_pairs(PAIRS)
+    model = load_model(folder, device="cpu")
+    found = Validation(pairs[:12], pairs, folder, with_words=with_words).judge(model)
+    assert found.ndcg is (found.joined if with_words else found.dense)
+    # Every passage here has a word that no other has.
+    assert found.joined.mean() > found.dense.mean()
+
+
+def test_passages_without_words_are_judged_by_the_vectors_alone(trained):
+    folder = ModelFolder.open(trained.path)
+    pairs = [Pair(f"{n} ?", "!" * n) for n in range(2, 6)]
+    found = Validation(pairs, pairs, folder, with_words=True).judge(load_model(folder, device="cpu"))
+    assert found.joined is None
+    assert len(found.ndcg) == 4
 
 
 @given(share=st.floats(0, 1))
