@@ -22,13 +22,12 @@ from dragon_finetune.model_place import EMBEDDED, locate
 from dragon_finetune.pair import read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
 
-# Chosen on held-back training pairs, never on the test questions: docs/demo-recipe.md.
-RECIPE: dict[str, Any] = {"epochs": 3, "learning_rate": 5e-5, "batch_size": 32, "temperature": 0.02, "seed": 42}
 _QUICK = {"epochs": 1, "max_steps": 3, "batch_size": 8, "max_validation_corpus": 100}
 
 _ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")
 _SCORES = Path("data/testing/baseline_evaluation_detailed.json")
 _QUESTIONS = Path("data/testing/questions_100.json")
+_PAIRS = Path("data/training/pairs.jsonl")
 _JUDGED = Path("data/testing/judged_200.json")
 # What is shown -> the switch, and the folder under models/ that `finetuned` stands for.
 _RUNS = {
@@ -64,7 +63,7 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
     started = time.perf_counter()
     locate(EMBEDDED)
     codex = _lay_out(out)
-    pairs = _raw_pairs(codex) if raw_pairs else codex / "data" / "training" / "pairs.jsonl"
+    pairs = _raw_pairs(codex) if raw_pairs else codex / _PAIRS
     _say("1. Audit: would the model cut anything off?")
     print(audit_tokens(pairs, EMBEDDED))
     shown = {name: run for name, run in _RUNS.items() if not (quick and name == "joined")}
@@ -131,7 +130,9 @@ def _train(codex: Path, pairs: Path, quick: bool) -> Any:
         output_dir=codex / "models" / "finetuned",
         lexicon=_chunks(codex),
         overwrite=True,
-        **(_QUICK if quick else RECIPE),
+        # Pairs lifted from the passages can't judge; those that people wrote can.
+        judge=codex / _PAIRS if pairs != codex / _PAIRS else None,
+        **(_QUICK if quick else {}),
     )
     return FineTuner(config).train(pairs)
 

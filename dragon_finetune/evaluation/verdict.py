@@ -147,8 +147,8 @@ def _next_step(comparison: Compared, outcome: str, advice: str) -> str:
         return (
             f"{judged}By topic coverage alone the gain is {gain.difference:+.2f} ({gain.low:+.2f} to "
             f"{gain.high:+.2f}): that more is found is not shown. The rubric takes points by raw distance, and "
-            "training moved the distances; `calibrate` shows what it gives by fair thresholds. Train on more and better "
-            "pairs."
+            "training moved the distances; `calibrate` shows what it gives by fair thresholds. Train on more and "
+            "better pairs."
         )
     return advice
 

@@ -94,7 +94,7 @@ def _losses(
             model,
             # The base as it is before training.
             Teacher(rows, partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))),
-            dims=matryoshka_dims(model, config.matryoshka_dims or ()),
+            dims=matryoshka_dims(model, config.matryoshka_dims),
             cached=config.batch_size >= CACHED_FROM,
             slice_tokens=slice_tokens(config, model.device),
         )

@@ -18,8 +18,6 @@ from dragon_finetune.errors import SettingsError
 from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
 from dragon_finetune.training.precision import slice_tokens
 
-_MATRYOSHKA = (512, 256, 128, 64)
-
 
 def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaLoss:
     """Return the ranking loss over in-batch negatives, gathered across devices, inside MatryoshkaLoss."""
@@ -48,10 +46,10 @@ def make_loss(model: SentenceTransformer, config: TrainingConfig) -> MatryoshkaL
     return MatryoshkaLoss(model, loss, matryoshka_dims(model, config.matryoshka_dims))
 
 
-def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int] | None) -> list[int]:
-    """Return the dimensions to train as vectors, largest first: the full one and the `wanted` (default 512 to 64)."""
+def matryoshka_dims(model: SentenceTransformer, wanted: Sequence[int]) -> list[int]:
+    """Return the dimensions to train as vectors, largest first: the full one and the `wanted`."""
     full = model.get_embedding_dimension()
     assert full is not None
     if wanted and max(wanted) > full:
         raise SettingsError(f"matryoshka_dims has {max(wanted)}, but the model's vectors have {full}. Lower it.")
-    return [full, *sorted({dim for dim in (_MATRYOSHKA if wanted is None else wanted) if dim < full}, reverse=True)]
+    return [full, *sorted({dim for dim in wanted if dim < full}, reverse=True)]

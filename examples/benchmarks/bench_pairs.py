@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--rows", nargs="+", help="sources joined by commas, or everything[+negatives]")
     parser.add_argument("--epochs", type=float, default=TrainingConfig.model_fields["epochs"].default)
-    parser.add_argument("--temperature", type=float, default=0.02)
+    parser.add_argument("--temperature", type=float, default=0.05)
     options = parser.parse_args()
     rows = options.rows or [*SOURCES, HYBRID, f"{HYBRID},keywords", "everything", "everything+negatives"]
     with tempfile.TemporaryDirectory() as folder:

@@ -40,9 +40,9 @@ def test_slices_change_neither_vectors_nor_gradients(tiny_models, budget):
 
 
 def test_a_batch_of_64_is_cached_and_learns(tiny, tmp_path):
-    result = FineTuner(config(tiny, tmp_path / "out", batch_size=64, epochs=6, learning_rate=1e-3)).train(
-        make_pairs(140)
-    )
+    result = FineTuner(
+        config(tiny, tmp_path / "out", batch_size=64, epochs=6, learning_rate=1e-3, patience=None)
+    ).train(make_pairs(140))
     losses = [entry["loss"] for entry in result.log_history if "loss" in entry]
     assert result.steps == 12
     assert losses

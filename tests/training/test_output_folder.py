@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from conftest import make_pairs
 from runs_of_training import PAIRS, config
 
 from dragon_finetune import FineTunedEmbedder, FineTuner
@@ -32,7 +33,7 @@ def test_a_finished_run_is_not_repeated(trained, tiny):
     before = (trained.path / "model.safetensors").stat().st_mtime_ns
     again = FineTuner(
         config(tiny, trained.path, epochs=3, learning_rate=1e-3, max_seq_length=56, logging_steps=5, patience=None)
-    ).train(PAIRS)
+    ).train(make_pairs(120))
     assert again == trained
     assert (trained.path / "model.safetensors").stat().st_mtime_ns == before
 
