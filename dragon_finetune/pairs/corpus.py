@@ -11,7 +11,6 @@ from typing import Any
 from dragon_finetune.pairs.entities import Entity, read_indexes
 from dragon_finetune.pairs.words import tokens
 from dragon_finetune.tokens.boundaries import sentences
-from dragon_finetune.wording import ENGLISH
 
 _TITLES = ("title", "page_name", "primary_name", "section", "heading", "chapter_title", "name")
 _K1, _B = 1.5, 0.75  # of BM25 (Robertson & Zaragoza 2009)
@@ -62,13 +61,6 @@ class Corpus:
         for place, passage in enumerate(self.passages):
             pages[passage.page].append(place)
         return dict(pages)
-
-    @cached_property
-    def english(self) -> bool:
-        """Whether most of the text is English: only then questions are put in English words."""
-        total = sum(self.often.values())
-        common = sum(self.often[word] for word in ENGLISH)
-        return total > 0 and common / total > 0.1
 
     @cached_property
     def _titled(self) -> dict[str, list[Passage]]:

@@ -17,7 +17,6 @@ class Entity:
 
     name: str
     aliases: tuple[str, ...] = ()
-    person: bool = False
     description: str = ""
 
     @property
@@ -44,17 +43,17 @@ def read_indexes(folder: Path) -> list[Entity]:
             raise DataError(f"{file}: expected an object of entries by name, found {type(content).__name__}.")
         for name, entry in content.items():
             entry = entry if isinstance(entry, Mapping) else {}
-            found.append(_entity(str(name), entry, person="character" in file.name))
+            found.append(_entity(str(name), entry))
     return found
 
 
-def _entity(name: str, entry: Mapping[str, Any], *, person: bool) -> Entity:
+def _entity(name: str, entry: Mapping[str, Any]) -> Entity:
     main = str(entry.get("primary_name") or entry.get("page_name") or entry.get("name") or name).strip()
     aliases = entry.get("aliases")
     listed = [aliases] if isinstance(aliases, str) else aliases if isinstance(aliases, Sequence) else []
     distinct = dict.fromkeys(str(alias).strip() for alias in listed if str(alias).strip())
     others = tuple(alias for alias in distinct if alias.casefold() != main.casefold())
-    return Entity(main, others, person, str(entry.get("overview") or entry.get("description") or ""))
+    return Entity(main, others, str(entry.get("overview") or entry.get("description") or ""))
 
 
 class NameFinder:

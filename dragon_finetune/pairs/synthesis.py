@@ -13,9 +13,8 @@ from dragon_finetune.pairs.gate import Gate
 from dragon_finetune.pairs.gate_report import GateReport
 from dragon_finetune.pairs.labelling import hybrid
 from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries
-from dragon_finetune.pairs.passage_sources import FEWEST_WORDS
 from dragon_finetune.pairs.searcher import Searcher
-from dragon_finetune.pairs.sources import HYBRID, SOURCES
+from dragon_finetune.pairs.sources import HYBRID, SOURCES, TAKEN_OUT
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.progress import progress
 
@@ -64,6 +63,11 @@ class PairSettings:
     def __post_init__(self) -> None:
         known = (*SOURCES, HYBRID)
         for name in self.sources:
+            if name in TAKEN_OUT:
+                raise SettingsError(
+                    f"the source {name!r} was taken out: on judged queries it did not help (docs/pairs.md). There are "
+                    f"{', '.join(known)}."
+                )
             if name not in known:
                 raise SettingsError(f"unknown source of pairs {name!r}. {suggest(name, known)}")
         if self.per_chunk < 1:
@@ -93,9 +97,9 @@ def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: 
     pairs = _take_turns(by_source, settings.per_chunk)
     if not pairs:
         raise DataError(
-            f"no pairs could be built from {len(corpus.passages)} chunks by {', '.join(passed)}. Give longer chunks: a "
-            f"sentence is cut out of each, and {FEWEST_WORDS} words must be left. Sources alias, definition and "
-            f"mention also need indexes that name characters or things (--indexes).\n{gate.report}"
+            f"no pairs could be built from {len(corpus.passages)} chunks by {', '.join(passed)}. Give longer "
+            f"chunks of more different words. The source mention also needs indexes that name characters or things "
+            f"(--indexes).\n{gate.report}"
         )
     random.Random(settings.seed).shuffle(pairs)
     return Synthesis(pairs, gate.report.with_kept(pairs))

@@ -9,18 +9,16 @@ from collections.abc import Iterable, Sequence
 from dragon_finetune.errors import DataError
 from dragon_finetune.overlap import near_duplicates
 from dragon_finetune.pair import GENERAL, Pair
-from dragon_finetune.pairs.sources import HYBRID, SOURCES
+from dragon_finetune.pairs.sources import LIFTED
 from dragon_finetune.training.cleaning import clean_pairs
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.splitting import split_pairs
-
-_LIFTED = {HYBRID, *SOURCES}
 
 
 def can_judge(pair: Pair) -> bool:
     """Tell whether a pair's query was asked by somebody (or a language model), not made from the passage's words."""
     source = str(pair.metadata.get("source", ""))
-    return source != GENERAL and source not in _LIFTED
+    return source != GENERAL and source not in LIFTED
 
 
 def set_apart(

@@ -40,7 +40,7 @@ def main() -> None:
     started = time.perf_counter()
     corpus = read_corpus(records)
     search = Searcher(corpus, FineTunedEmbedder(options.model, on_overflow="split")) if options.model else None
-    sources = ("hybrid",) if search else ("cloze", "crop", "heading", "keywords")
+    sources = ("hybrid",) if search else ("keywords",)
     made = synthesize(
         corpus, PairSettings(per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS)), search=search
     )

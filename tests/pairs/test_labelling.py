@@ -105,7 +105,7 @@ def embedder():
 
 def test_hard_negatives_are_near_and_wrong(codex, embedder):
     corpus = some_of(codex, 3, 97)
-    pairs = synthesize(corpus, PairSettings(sources=["cloze"])).pairs[:60]
+    pairs = synthesize(corpus, PairSettings(sources=["keywords"])).pairs[:60]
     mined, report = add_hard_negatives(pairs, Searcher(corpus, embedder), per_pair=3)
     assert report.found[3] >= 50
     pages = {passage.text: passage.page for passage in corpus.passages}

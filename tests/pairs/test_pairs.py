@@ -1,7 +1,6 @@
 """Pairs from a codex's own text, source by source, and what the gate drops."""
 
 import random
-import re
 
 import pytest
 from codex_of_pairs import CODEX, QUESTIONS, corpus_of, read_codex
@@ -10,9 +9,11 @@ from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.evaluation.leaks import leaking_queries
 from dragon_finetune.files import write_json
 from dragon_finetune.overlap import words
+from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage, read_corpus
 from dragon_finetune.pairs.entities import Entity, NameFinder, read_indexes
-from dragon_finetune.pairs.sources import SOURCES
+from dragon_finetune.pairs.gate import Gate
+from dragon_finetune.pairs.sources import SOURCES, TAKEN_OUT
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.pairs.synthesis import PairSettings, synthesize
 
@@ -22,7 +23,7 @@ def codex():
     return read_codex()
 
 
-@pytest.mark.parametrize("source", [name for name in SOURCES if name != "alias"])
+@pytest.mark.parametrize("source", [*SOURCES])
 def test_every_source_gives_pairs_whose_positive_is_of_its_passage(codex, source):
     made = synthesize(codex, PairSettings(sources=[source], per_chunk=3))
     texts = {passage.id: passage.text for passage in codex.passages}
@@ -30,16 +31,6 @@ def test_every_source_gives_pairs_whose_positive_is_of_its_passage(codex, source
     for pair in made.pairs:
         assert pair.metadata["source"] == source
         assert words(pair.positive) <= words(texts[pair.metadata["positive_chunk_id"]])
-
-
-def test_what_a_query_gives_away_is_cut_out_of_its_passage(codex):
-    for pair in synthesize(codex, PairSettings(sources=["cloze"])).pairs:
-        assert pair.query not in " ".join(pair.positive.split())
-    titles = {passage.id: passage.title for passage in codex.passages}
-    for pair in synthesize(codex, PairSettings(sources=["heading"])).pairs:
-        title = titles[pair.metadata["positive_chunk_id"]]
-        assert title in pair.query
-        assert not re.search(rf"(?<!\w){re.escape(title)}(?!\w)", pair.positive, re.IGNORECASE)
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_gives_others(codex):
@@ -56,59 +47,44 @@ def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per
         identity = str(pair.metadata["positive_chunk_id"])
         counts[identity] = counts.get(identity, 0) + 1
     assert max(counts.values()) == per_chunk
-    assert len([name for name, kept in made.report.kept.items() if kept]) >= 4
-
-
-def test_sources_that_have_enough_give_equally(codex):
-    sources = ("cloze", "crop", "heading", "keywords")  # each has pairs for most passages
-    kept = synthesize(codex, PairSettings(per_chunk=1, sources=sources)).report.kept
-    assert max(kept.values()) - min(kept[name] for name in sources) <= len(codex.passages) / 10
-
-
-@pytest.mark.parametrize(("title", "query"), [("IV: The Road", "The Road"), ("Chapter 3. Smoke", "Smoke")])
-def test_a_titles_number_is_no_part_of_the_query(title, query):
-    text = "Smoke rose over the road where nobody had walked since the old king and his horses went south."
-    corpus = read_corpus([("1", {"text": text, "title": title})])
-    assert query in synthesize(corpus, PairSettings(sources=["heading"])).pairs[0].query
-    assert title not in synthesize(corpus, PairSettings(sources=["heading"])).pairs[0].query
+    assert all(made.report.kept.values())
 
 
 def test_no_question_to_avoid_leaks(codex):
-    # The test's own questions are planted where pairs are made from.
-    planted = [{**QUESTIONS[n], "question_id": n} for n in range(30)]
-    passages = [
-        Passage(f"p{n}", f"{each['question']} {codex.passages[n].text}", f"p{n}") for n, each in enumerate(planted)
+    made = synthesize(codex, PairSettings(avoid=QUESTIONS, sources=["keywords"])).pairs
+    planted = [
+        Pair(f"{each['question']} Yes", made[n].positive, (), made[n].metadata) for n, each in enumerate(QUESTIONS)
     ]
-    spoiled = Corpus([*codex.passages, *passages])
-    made = synthesize(spoiled, PairSettings(avoid=QUESTIONS, per_chunk=6, sources=[*SOURCES]))
-    assert not leaking_queries(QUESTIONS, made.pairs)
-    assert leaking_queries(QUESTIONS, synthesize(spoiled, PairSettings(per_chunk=6, sources=[*SOURCES])).pairs)
-    assert made.report.dropped["a question to avoid, or near to one"] > 0
+    gate = Gate(codex, QUESTIONS)
+    assert leaking_queries(QUESTIONS, planted)
+    kept = gate.without_leaks([*made, *planted], None)
+    assert not leaking_queries(QUESTIONS, kept)
+    assert len(kept) >= len(made)
+    assert gate.report.dropped["a question to avoid, or near to one"] > 0
 
 
 def test_queries_have_the_length_of_the_questions_to_avoid(codex):
     short, long = (
-        synthesize(codex, PairSettings(sources=["crop"], style=QueryStyle(lengths=(length,)))).pairs
-        for length in (4, 12)
+        synthesize(codex, PairSettings(sources=["keywords"], style=QueryStyle(lengths=(length,)))).pairs
+        for length in (3, 12)
     )
-    assert {len(pair.query.split()) for pair in short} <= {2, 3, 4}
-    assert sorted(len(pair.query.split()) for pair in long)[len(long) // 2] == 12
-    style = QueryStyle.of_file(CODEX / "testing" / "questions_100.json")
-    assert (len(style.lengths), 0.5 < style.questions <= 1) == (100, True)
+    assert {len(pair.query.split()) for pair in short} <= {2, 3}
+    assert sorted(len(pair.query.split()) for pair in long)[len(long) // 2] == 6
+    assert len(QueryStyle.of_file(CODEX / "testing" / "questions_100.json").lengths) == 100
 
 
-def test_an_alias_in_the_query_another_name_in_the_text(tmp_path):
-    entry = {"primary_name": "Ilse Tarrowin", "aliases": ["the Otter", "Debtor 413"], "filename": "gone.md"}
+def test_a_mention_names_who_is_shown_in_a_book_with_words_that_its_definition_shares(tmp_path):
+    entry = {"primary_name": "Ilse Tarrowin", "aliases": ["the Otter"], "overview": "A salter who owes an oar."}
     write_json(tmp_path / "character_index.json", {"Ilse": entry, "Hob": {}})
     write_json(tmp_path / "concept_index.json", {"Thaul": {"overview": "The sea that withdraws once in nine years."}})
-    text = "On the third morning Ilse Tarrowin went down to the harbour and asked the keeper for her oar and a rope."
-    rows = [("c0", {"text": text})]
-    other = "The tithe clerk counted the salt of pan {} and wrote it down in the book."
-    rows += [(f"c{n}", {"text": other.format(n)}) for n in (1, 2)]
-    made = synthesize(read_corpus(rows, tmp_path), PairSettings(sources=["alias"]))
-    assert {name for name in ("the Otter", "Debtor 413") for pair in made.pairs if name in pair.query}
-    assert all("Ilse Tarrowin" in pair.positive for pair in made.pairs)
-    assert read_indexes(tmp_path)[-1] == Entity("Thaul", (), False, "The sea that withdraws once in nine years.")
+    rows = [("c0", {"text": "The Otter went down and asked the salter for an oar.", "chapter_number": 1})]
+    # So that small words stand in more than two of them.
+    rows += [
+        (f"c{n}", {"text": f"A clerk counted an ounce in pan {n} and wrote.", "chapter_number": 1}) for n in (1, 2)
+    ]
+    made = synthesize(read_corpus(rows, tmp_path), PairSettings(sources=["mention"]))
+    assert [pair.query for pair in made.pairs] == ["Ilse Tarrowin salter oar"]
+    assert read_indexes(tmp_path)[-1] == Entity("Thaul", (), "The sea that withdraws once in nine years.")
 
 
 def test_names_are_found_as_whole_words():
@@ -122,14 +98,6 @@ def test_bad_indexes_are_named(tmp_path):
     write_json(tmp_path / "concept_index.json", [1])
     with pytest.raises(DataError, match=r"concept_index.json: expected an object"):
         read_indexes(tmp_path)
-
-
-def test_queries_that_cannot_be_answered_are_dropped_and_shown(codex):
-    generic = "And what is it that they do?"
-    spoiled = [Passage(p.id, f"{generic} {p.text}", p.page) for p in codex.passages[:60]]
-    report = synthesize(Corpus(spoiled), PairSettings(sources=["cloze"], style=QueryStyle(lengths=(7,)))).report
-    assert report.dropped["too generic to be answered"] > 0
-    assert generic in str(report)
 
 
 def test_a_tenth_of_duplicated_chunks_gives_no_duplicate_pairs(codex):
@@ -147,8 +115,7 @@ def test_mixed_languages_pass_where_the_corpus_has_them():
         " ".join(" ".join(dice.choices(words, k=9)).capitalize() + "." for _ in range(4)) for words in invented * 20
     ]
     corpus = corpus_of(texts)
-    made = synthesize(corpus, PairSettings(sources=["cloze", "keywords"]))
-    assert not corpus.english
+    made = synthesize(corpus, PairSettings(sources=["keywords"]))
     for script in letters:
         assert sum(set(pair.query.casefold()) & set(script) > set() for pair in made.pairs) >= 20
 
@@ -160,12 +127,15 @@ def test_chunks_too_short_for_pairs_are_refused_with_what_to_do(texts):
 
 
 def test_a_source_without_names_says_that_it_needs_indexes(codex):
-    with pytest.raises(DataError, match=r"by alias\. .*--indexes"):
-        synthesize(Corpus(codex.passages), PairSettings(sources=["alias"]))
+    with pytest.raises(DataError, match=r"by mention\. .*--indexes"):
+        synthesize(Corpus(codex.passages), PairSettings(sources=["mention"]))
 
 
 def test_bad_settings_are_refused(codex):
-    with pytest.raises(SettingsError, match="cloze"):
-        synthesize(codex, PairSettings(sources=["kloze"]))
+    with pytest.raises(SettingsError, match="keywords"):
+        synthesize(codex, PairSettings(sources=["keyword"]))
+    for name in TAKEN_OUT:
+        with pytest.raises(SettingsError, match=f"'{name}' was taken out.*There are mention, keywords, hybrid"):
+            synthesize(codex, PairSettings(sources=[name]))
     with pytest.raises(SettingsError, match="per_chunk is 0"):
         synthesize(codex, PairSettings(per_chunk=0))
