@@ -162,8 +162,15 @@ def test_the_demo_runs_the_whole_path(demo):
     summary = json.loads((out / "results" / "summary.json").read_text(encoding="utf-8"))
     for name in ("base", "tuned-joined"):
         assert summary[name]["mean"] == evaluate_results(out / "results" / name / ANSWERS.name).mean
-        assert f"== {name}\nscore {summary[name]['mean']:.2f} of 5 over 100 questions" in done.stdout
+        rubric = f"== {name}, by the codex's own rubric\nscore {summary[name]['mean']:.2f} of 5 over 100 questions"
+        assert rubric in done.stdout
+        # What is found stands first.
+        assert done.stdout.index("200 judged questions   ") < done.stdout.index(rubric)
     assert "== base to tuned-joined" in done.stdout
+    kinds = summary["comparisons"]["tuned-joined"]["judged"]["kinds"]
+    assert {kind: found["nDCG@10"]["questions"] for kind, found in kinds.items()} == dict.fromkeys(
+        ("named", "paraphrase", "keywords", "half_remembered"), 50
+    )
     assert "95% interval" in done.stdout
     assert (out / "codex" / "models" / "finetuned" / "lexicon.json").is_file()
     assert (out / "codex" / "models" / "finetuned" / "dragon_finetune.json").is_file()
