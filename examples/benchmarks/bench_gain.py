@@ -19,6 +19,7 @@ intervals (paired bootstrap over queries). With --raw nobody's judgement trains:
 import argparse
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def halves(collection: Collection, seed: int) -> tuple[list[int], list[int]]:
     places = list(range(len(collection.queries)))
     random.Random(seed).shuffle(places)
     return sorted(places[: len(places) // 2]), sorted(places[len(places) // 2 :])
+
+
+def fewer(collection: Collection, count: int | None) -> Collection:
+    """Return the collection with so many texts: all that answer a query, and others drawn at random."""
+    answers = sorted({place for right in collection.right for place in right})
+    if count is None or count >= len(collection.texts):
+        return collection
+    others = sorted(set(range(len(collection.texts))) - set(answers))
+    drawn = random.Random(0).sample(others, max(0, min(len(others), count - len(answers))))
+    kept = sorted([*answers, *drawn])
+    place = {old: new for new, old in enumerate(kept)}
+    right = [[place[each] for each in places] for places in collection.right]
+    return replace(collection, texts=[collection.texts[each] for each in kept], right=right)
 
 
 def judged_pairs(collection: Collection, places: list[int], seed: int) -> list[dict[str, str]]:
@@ -138,6 +152,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", choices=("plain", *RECIPES), default=("unguarded", "plain"))
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=None, help="train on so many at most, drawn at random")
+    parser.add_argument("--texts", type=int, help="of a large collection keep so many, all that answer among them")
     parser.add_argument("--raw", action="store_true", help="train on pairs built from the texts alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -146,6 +161,7 @@ def main() -> None:
             collection = oz(options.chapters, work)
         else:
             collection = codex() if options.collection == "codex" else judged_file(Path(options.collection))
+        collection = fewer(collection, options.texts)
         joiner = Joiner(learn(collection.texts), None)
         base = Vectors(collection, "embedded")
         everything = list(range(len(collection.queries)))

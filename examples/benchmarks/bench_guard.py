@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_gain import both, halves, judged_pairs
+from bench_gain import both, fewer, halves, judged_pairs
 from bench_lexical import Vectors, codex, judged_file, oz
 from transformers import TrainerCallback
 
@@ -66,8 +66,8 @@ class Told:
     def __str__(self) -> str:
         guard, unseen = self.guard, self.unseen
         return (
-            f"{guard['outcome']:<10} {guard['difference']:+.3f} p {guard['p']:.3f} ({guard['queries']} queries) | unseen "
-            f"{unseen.difference:+.3f} [{unseen.low:+.3f}, {unseen.high:+.3f}] ({unseen.questions})"
+            f"{guard['outcome']:<10} {guard['difference']:+.3f} p {guard['p']:.3f} ({guard['queries']} queries) | "
+            f"unseen {unseen.difference:+.3f} [{unseen.low:+.3f}, {unseen.high:+.3f}] ({unseen.questions})"
             f"{' FOOLED' if self.fooled else ''}"
         )
 
@@ -89,14 +89,16 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", choices=[*RECIPES], default=[*RECIPES])
     parser.add_argument("--splits", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=240)
+    parser.add_argument("--texts", type=int, help="of a large collection keep so many, all that answer among them")
     options = parser.parse_args()
-    told = []
+    told: list[Told] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if options.collection == "oz":
             collection = oz(options.chapters, work)
         else:
             collection = codex() if options.collection == "codex" else judged_file(Path(options.collection))
+        collection = fewer(collection, options.texts)
         joiner, base = Joiner(learn(collection.texts), None), Vectors(collection, "embedded")
         for name in options.recipes:
             for seed in range(options.splits):
@@ -106,9 +108,8 @@ def main() -> None:
                 before, after = (both(each, joiner, test)[0] for each in (base, Vectors(collection, model)))
                 told.append(Told(result.verdict, paired_test(before, after)))
                 print(f"{name:<5} split {seed} {told[-1]}", flush=True)
-    print(
-        f"{len(told)} runs: fooled {sum(each.fooled for each in told)}, same sign {sum(each.agrees for each in told)}"
-    )
+    fooled, agreeing = sum(each.fooled for each in told), sum(each.agrees for each in told)
+    print(f"{len(told)} runs: fooled {fooled}, same sign {agreeing}")
 
 
 if __name__ == "__main__":
