@@ -218,7 +218,7 @@ def look_once(folder, tiny, lay_in):
     from dragon_finetune.training.watch import ValidationCallback
 
     lay_in(folder)
-    judgement = Judgement(np.array([0.5]), 0.1)
+    judgement = Judgement(np.array([0.5]), None, False, 0.1)
     watch = ValidationCallback(lambda _: judgement, judgement, folder, steps=1, patience=None)
     state = TrainerState(global_step=1, max_steps=1)
     watch.on_step_end(None, state, TrainerControl(), model=SentenceTransformer(str(tiny), device="cpu"))
