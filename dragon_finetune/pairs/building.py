@@ -27,7 +27,7 @@ class PairsRequest:
     Attributes:
         files: chunk files.
         indexes: folder of the codex's indexes.
-        avoid: questions file whose questions must not leak; its style (lengths, question marks) is copied.
+        avoid: questions file whose questions must not leak; the lengths of its questions are copied.
         model: the base model: chunks over its limit are cut, rewordings of questions are found by it, and hard
             negatives. None: chunks stay as they are, and none of that is done.
         per_chunk, seed, sources: as `PairSettings`.

@@ -26,7 +26,6 @@ class Passage:
         page: what it is a part of: a wiki page, or a chapter of a book.
         title: of the page or chapter; "" if it has none.
         book: whether it is told in a book (it has a chapter) rather than explained in a wiki.
-        source: the chunk's own `source`.
     """
 
     id: str
@@ -34,7 +33,6 @@ class Passage:
     page: str
     title: str = ""
     book: bool = False
-    source: str = ""
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -118,4 +116,4 @@ def _passage(where: str, record: Mapping[str, Any]) -> Passage:
         page = f"{record.get('source')}/{record.get('book_number', record.get('book_title'))}/{chapter}"
     else:
         page = str(record.get("filename") or record.get("source_file") or title or identity)
-    return Passage(identity, record["text"], page, title, book, str(record.get("source", "")))
+    return Passage(identity, record["text"], page, title, book)

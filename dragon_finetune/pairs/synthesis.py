@@ -98,8 +98,8 @@ def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: 
     if not pairs:
         raise DataError(
             f"no pairs could be built from {len(corpus.passages)} chunks by {', '.join(passed)}. Give longer "
-            f"chunks of more different words. The source mention also needs indexes that name characters or things "
-            f"(--indexes).\n{gate.report}"
+            f"chunks of more different words. The source mention also needs chapters of books, and names: wiki "
+            f"pages, or indexes of characters or things (--indexes).\n{gate.report}"
         )
     random.Random(settings.seed).shuffle(pairs)
     return Synthesis(pairs, gate.report.with_kept(pairs))

@@ -3,7 +3,7 @@
     python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl
     python examples/benchmarks/bench_build_pairs.py path/to/oz_chapters.jsonl --model embedded
 
-With a model the source is "hybrid", which embeds the chunks and the queries; without one, the sources that need none.
+With a model the source is "hybrid", which embeds the chunks and the queries; without one it is "keywords".
 
 Chunks are drawn from the sentences of the novels (about 110 words each), so that all differ.
 """
@@ -40,10 +40,7 @@ def main() -> None:
     started = time.perf_counter()
     corpus = read_corpus(records)
     search = Searcher(corpus, FineTunedEmbedder(options.model, on_overflow="split")) if options.model else None
-    sources = ("hybrid",) if search else ("keywords",)
-    made = synthesize(
-        corpus, PairSettings(per_chunk=4, sources=sources, avoid=load_questions(QUESTIONS)), search=search
-    )
+    made = synthesize(corpus, PairSettings(per_chunk=4, avoid=load_questions(QUESTIONS)), search=search)
     print(f"{len(made.pairs):,} pairs from {options.chunks:,} chunks in {time.perf_counter() - started:.0f} s")
     print(made.report)
 

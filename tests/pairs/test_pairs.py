@@ -1,6 +1,8 @@
 """Pairs from a codex's own text, source by source, and what the gate drops."""
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from codex_of_pairs import CODEX, QUESTIONS, corpus_of, read_codex
@@ -13,9 +15,10 @@ from dragon_finetune.pair import Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage, read_corpus
 from dragon_finetune.pairs.entities import Entity, NameFinder, read_indexes
 from dragon_finetune.pairs.gate import Gate
-from dragon_finetune.pairs.sources import SOURCES, TAKEN_OUT
+from dragon_finetune.pairs.sources import LIFTED, SOURCES, TAKEN_OUT
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.pairs.synthesis import PairSettings, synthesize
+from dragon_finetune.pairs.words import tokens
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,17 @@ def test_a_passage_gives_at_most_so_many_pairs_and_sources_take_turns(codex, per
     assert all(made.report.kept.values())
 
 
+def test_sources_that_have_enough_give_equally(codex, monkeypatch):
+    def turned(corpus, dice, style) -> Iterator[Pair]:
+        for pair in SOURCES["keywords"](corpus, dice, style):
+            query = " ".join(reversed(pair.query.split()))
+            yield replace(pair, query=query, metadata={**pair.metadata, "source": "turned"})
+
+    monkeypatch.setitem(SOURCES, "turned", turned)
+    kept = synthesize(codex, PairSettings(per_chunk=1, sources=("keywords", "turned"))).report.kept
+    assert max(kept.values()) - min(kept.values()) <= 1
+
+
 def test_no_question_to_avoid_leaks(codex):
     made = synthesize(codex, PairSettings(avoid=QUESTIONS, sources=["keywords"])).pairs
     planted = [
@@ -71,6 +85,14 @@ def test_queries_have_the_length_of_the_questions_to_avoid(codex):
     assert {len(pair.query.split()) for pair in short} <= {2, 3}
     assert sorted(len(pair.query.split()) for pair in long)[len(long) // 2] == 6
     assert len(QueryStyle.of_file(CODEX / "testing" / "questions_100.json").lengths) == 100
+
+
+def test_keywords_are_of_the_passage_and_of_none_beside_it(codex):
+    for pair in synthesize(codex, PairSettings(sources=["keywords"])).pairs:
+        page = codex.pages[pair.metadata["page"]]
+        at = [codex.passages[place].id for place in page].index(pair.metadata["positive_chunk_id"])
+        beside = [codex.passages[page[near]].text for near in (at - 1, at + 1) if 0 <= near < len(page)]
+        assert {*pair.query.split()} <= {*tokens(pair.positive)} - {word for text in beside for word in tokens(text)}
 
 
 def test_a_mention_names_who_is_shown_in_a_book_with_words_that_its_definition_shares(tmp_path):
@@ -98,6 +120,15 @@ def test_bad_indexes_are_named(tmp_path):
     write_json(tmp_path / "concept_index.json", [1])
     with pytest.raises(DataError, match=r"concept_index.json: expected an object"):
         read_indexes(tmp_path)
+
+
+def test_queries_that_cannot_be_answered_are_dropped_and_shown(codex):
+    generic = "And what is it that they do?"
+    gate = Gate(codex)
+    assert not gate.lets_through("llm", Pair(generic, codex.passages[0].text))
+    assert gate.lets_through("llm", Pair("Who keeps the Salt Ledger?", codex.passages[0].text))
+    assert gate.report.dropped == {"too generic to be answered": 1}
+    assert generic in str(gate.report)
 
 
 def test_a_tenth_of_duplicated_chunks_gives_no_duplicate_pairs(codex):
@@ -139,3 +170,7 @@ def test_bad_settings_are_refused(codex):
             synthesize(codex, PairSettings(sources=[name]))
     with pytest.raises(SettingsError, match="per_chunk is 0"):
         synthesize(codex, PairSettings(per_chunk=0))
+
+
+def test_pairs_of_every_source_that_lifts_or_lifted_queries_count_as_lifted():
+    assert {"alias", "cloze", "crop", "definition", "heading", "hybrid", "keywords", "mention"} == LIFTED
