@@ -12,12 +12,13 @@ from typing import Any
 from dragon_finetune.chunks import read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, DragonFinetuneError
+from dragon_finetune.evaluation.asking import JudgedQuestions
 from dragon_finetune.evaluation.comparing import compare
-from dragon_finetune.evaluation.judged import JudgedComparison, compare_judged, load_judged, rank_judged, told_apart
+from dragon_finetune.evaluation.judged import JudgedComparison
 from dragon_finetune.evaluation.leaks import find_leaks
 from dragon_finetune.evaluation.questions import load_questions
-from dragon_finetune.evaluation.runs import Corpus, Run, embedder_of, load_run
-from dragon_finetune.files import read_json, write_json, write_text
+from dragon_finetune.evaluation.runs import Corpus, Run, load_run
+from dragon_finetune.files import write_json, write_text
 from dragon_finetune.model_place import EMBEDDED, locate
 from dragon_finetune.pair import read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
@@ -77,8 +78,12 @@ def run_demo(out: Path, *, quick: bool = False, raw_pairs: bool = False) -> str:
         _say(f"{step}. {name}: embed, index, ask, score with the codex's own scripts ({embedder}: {model})")
         runs[name] = _run_codex(codex, embedder, model, out / "results" / name)
     _say(f"{len(shown) + 4}. 200 judged questions, asked of each")
-    judged = _ask(codex, shown)
-    return _report(out, runs, judged, pairs, time.perf_counter() - started)
+    corpus = Corpus(tuple(_chunks(codex)), vectors=codex / "vectors")
+    questions = JudgedQuestions(codex / _JUDGED, corpus, EMBEDDED)
+    judged = {
+        name: questions.compare(str(codex / "models" / model)) for name, (_, model) in shown.items() if name != "base"
+    }
+    return _report(out, runs, questions, judged, pairs, time.perf_counter() - started)
 
 
 def _say(step: str) -> None:
@@ -152,24 +157,16 @@ def _run_codex(codex: Path, embedder: str, model: str, results: Path) -> Run:
     return load_run(results / _ANSWERS.name, Corpus(tuple(_chunks(codex))))
 
 
-def _ask(codex: Path, shown: dict[str, tuple[str, str]]) -> dict[str, JudgedComparison]:
-    """Return what the judged questions say of each model that is no base, against the base."""
-    corpus = Corpus(tuple(_chunks(codex)))
-    questions = load_judged(codex / _JUDGED, corpus.chunks)
-    models = {
-        name: EMBEDDED if embedder == "base" else str(codex / "models" / model)
-        for name, (embedder, model) in shown.items()
-    }
-    ranked = {
-        name: rank_judged(embedder_of(model), corpus.files, questions, corpus.relevance, vectors=codex / "vectors")
-        for name, model in models.items()
-    }
-    return {name: compare_judged(questions, ranked["base"], each) for name, each in ranked.items() if name != "base"}
-
-
-def _report(out: Path, runs: dict[str, Run], judged: dict[str, JudgedComparison], pairs: Path, seconds: float) -> str:
+def _report(
+    out: Path,
+    runs: dict[str, Run],
+    questions: JudgedQuestions,
+    judged: dict[str, JudgedComparison],
+    pairs: Path,
+    seconds: float,
+) -> str:
     base = runs["base"]
-    asked = [*base.evaluation.questions.values(), *told_apart(read_json(out / "codex" / _JUDGED)["questions"])]
+    asked = [*base.evaluation.questions.values(), *questions.told_apart]
     leaks = find_leaks(asked, read_pairs(pairs), FineTunedEmbedder(EMBEDDED))
     comparisons = {
         name: compare(

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from dragon_finetune.embedding.levelling import Levels, Probe, fit_level, joined
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import absolute
 from dragon_finetune.lexical.learning import learn, require_words
-from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE, check_settings
+from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE, Lexicon, check_settings
 from dragon_finetune.locks import held
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.model_layout import read_optional
@@ -55,6 +56,11 @@ class Words:
     share: float = SHARE
     distances: Distances = "base"
     avoid: Sequence[str] = ()
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """What is learned of the texts; raises as `learn`."""
+        return learn(self.texts, dimensions=self.dimensions, share=self.share)
 
     def check(self) -> None:
         """Raise, before anything is written, what can't be: SettingsError, or DataError for texts that give nothing."""
@@ -168,7 +174,7 @@ def add_words(folder: Path, words: Words, base: FineTunedEmbedder, path: Path | 
         path: where the folder will lie.
     """
     started = time.perf_counter()
-    lexicon = learn(words.texts, dimensions=words.dimensions, share=words.share)
+    lexicon = words.lexicon
     lexicon.save(folder / LEXICON)
     levels = set_level(folder, probe_of(words.texts, words.avoid), base) if words.distances == "base" else None
     return LexicalFolder(

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.evaluation.asking import JudgedQuestions
 from dragon_finetune.evaluation.calibration import Calibration, calibrate
 from dragon_finetune.evaluation.comparing import compare, correct_for_looking
 from dragon_finetune.evaluation.comparison import Comparison
-from dragon_finetune.evaluation.judged import JudgedComparison, compare_judged, load_judged, rank_judged, told_apart
 from dragon_finetune.evaluation.markdown import markdown
-from dragon_finetune.evaluation.metrics import Ranking
 from dragon_finetune.evaluation.report import Attachments, write_html
-from dragon_finetune.evaluation.runs import Corpus, Run, embedder_of, load_runs
+from dragon_finetune.evaluation.runs import Corpus, Run, load_runs
 from dragon_finetune.evaluation.training_record import distances_of, look_for_leaks, training_card, training_pairs
 from dragon_finetune.files import write_text
 
@@ -122,15 +121,15 @@ def judge(request: Request) -> Outcome:
         SettingsError: a model without chunk files or questions, judged questions without models, or no such era.
     """
     corpus = Corpus(request.files, request.questions)
-    asked = _Asked(request, corpus) if request.judged else None
+    asked = _asked(request, corpus)
     base, *runs = load_runs([request.base, *request.candidates], corpus, request.era)
     comparisons = []
     for run in runs:
         model = run.model or request.model
-        also = told_apart(asked.questions) if asked else ()
+        also = asked.told_apart if asked else ()
         leaks = look_for_leaks(run, training_pairs(request.pairs, model), also=also)
         rankings = (base.rankings, run.rankings) if base.rankings and run.rankings else None
-        judged = asked.compare(run.model) if asked else None
+        judged = asked.compare(run.model) if asked and run.model else None
         comparisons.append(
             compare(base.evaluation, run.evaluation, leaks=leaks, rankings=rankings, judged=judged, seed=request.seed)
         )
@@ -148,27 +147,15 @@ def judge(request: Request) -> Outcome:
     )
 
 
-class _Asked:
-    """Judged questions, asked of the base and then of each candidate."""
-
-    def __init__(self, request: Request, corpus: Corpus) -> None:
-        assert request.judged
-        for source in (request.base, *request.candidates):
-            if source.endswith(".json"):
-                raise SettingsError(
-                    f"judged questions are asked of models, and {source} is an answers file. Give the models."
-                )
-        self._corpus, self._seed = corpus, request.seed
-        self.questions = load_judged(request.judged, corpus.chunks)
-        self._base = self._rank(request.base)
-
-    def compare(self, model: str | None) -> JudgedComparison:
-        assert model
-        return compare_judged(self.questions, self._base, self._rank(model), seed=self._seed)
-
-    def _rank(self, model: str) -> list[Ranking]:
-        corpus = self._corpus
-        return rank_judged(embedder_of(model), corpus.files, self.questions, corpus.relevance, vectors=corpus.vectors)
+def _asked(request: Request, corpus: Corpus) -> JudgedQuestions | None:
+    if request.judged is None:
+        return None
+    for source in (request.base, *request.candidates):
+        if source.endswith(".json"):
+            raise SettingsError(
+                f"judged questions are asked of models, and {source} is an answers file. Give the models."
+            )
+    return JudgedQuestions(request.judged, corpus, request.base, seed=request.seed)
 
 
 def _calibration(base: Run, tuned: Run) -> Calibration | None:

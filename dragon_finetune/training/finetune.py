@@ -163,7 +163,7 @@ class FineTuner:
             prepared.judges,
             prepared.training + prepared.judges,
             prepared.folder,
-            lexicon=joined.lexicon(),
+            lexicon=joined.words.lexicon if joined.words else None,
             with_words=joined.words is not None,
             max_queries=config.max_validation_queries,
             max_corpus=config.max_validation_corpus,

@@ -10,8 +10,6 @@ from dragon_finetune.chunks import each_once, read_chunks
 from dragon_finetune.embedding.levelling import Levels, Probe, probe_of
 from dragon_finetune.embedding.lexical_folder import Words, add_words, judge_of, record_of, set_level
 from dragon_finetune.errors import DataError
-from dragon_finetune.lexical.learning import learn
-from dragon_finetune.lexical.lexicon import Lexicon
 from dragon_finetune.pair import Pair
 from dragon_finetune.training.config import TrainingConfig
 
@@ -22,11 +20,6 @@ class Joined:
 
     words: Words | None
     probe: Probe | None
-
-    def lexicon(self) -> Lexicon | None:
-        """Return the lexicon of the corpus whose words are joined; None: none are."""
-        words = self.words
-        return learn(words.texts, dimensions=words.dimensions, share=words.share) if words else None
 
     def hash(self) -> str | None:
         """Return a hash of the corpus whose words are joined; None: none are."""

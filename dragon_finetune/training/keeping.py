@@ -45,12 +45,12 @@ def keep(
         model.load_state_dict(best)
     if config.lora_rank:
         merge_adapters(model)
-    if not is_finite(snapshot(model)) or (trouble and looks is None):
+    tuned = snapshot(model)
+    if not is_finite(tuned) or (trouble and looks is None):
         model.load_state_dict(base)
         return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}, None
     if validation is None or first is None or looks is None:
         return {"kept": "tuned", "unproven": _NOT_ASKED_FOR, "validation": {}, "trouble": trouble}, None
-    tuned = snapshot(model)
     verdict, kept = keep_the_best(model, base, validation.judge, first, looks=len(looks.curve), seed=config.seed)
     cannot_tell = verdict.outcome == "can't tell"
     outcome = {

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bench_lexical import Collection, Vectors, cell, codex, judged_file, oz
+from bench_lexical import Collection, Vectors, cell, collection_of
 
 from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.lexical import learning, sketch
@@ -65,10 +65,7 @@ def main() -> None:
     parser.add_argument("chapters", type=Path, nargs="?")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if options.collection == "oz":
-            collection = oz(options.chapters, Path(folder))
-        else:
-            collection = codex() if options.collection == "codex" else judged_file(Path(options.collection))
+        collection = collection_of(options.collection, options.chapters, Path(folder))
     vectors = Vectors(collection, "embedded")
     product = scores(vectors, collection, Sketcher, SHARE, True)
     rows = {

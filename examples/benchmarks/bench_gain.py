@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_lexical import Collection, Vectors, cell, codex, judged_file, oz
+from bench_lexical import Collection, Vectors, cell, collection_of
 
 from dragon_finetune import FineTuner, PairsRequest, TrainingConfig, build_pairs
 from dragon_finetune.embedding.joiner import Joiner
@@ -157,11 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if options.collection == "oz":
-            collection = oz(options.chapters, work)
-        else:
-            collection = codex() if options.collection == "codex" else judged_file(Path(options.collection))
-        collection = fewer(collection, options.texts)
+        collection = fewer(collection_of(options.collection, options.chapters, work), options.texts)
         joiner = Joiner(learn(collection.texts), None)
         base = Vectors(collection, "embedded")
         everything = list(range(len(collection.queries)))

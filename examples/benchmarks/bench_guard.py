@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_gain import both, fewer, halves, judged_pairs
-from bench_lexical import Vectors, codex, judged_file, oz
+from bench_lexical import Vectors, collection_of
 from transformers import TrainerCallback
 
 from dragon_finetune import FineTuner, TrainingConfig
@@ -94,11 +94,7 @@ def main() -> None:
     told: list[Told] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if options.collection == "oz":
-            collection = oz(options.chapters, work)
-        else:
-            collection = codex() if options.collection == "codex" else judged_file(Path(options.collection))
-        collection = fewer(collection, options.texts)
+        collection = fewer(collection_of(options.collection, options.chapters, work), options.texts)
         joiner, base = Joiner(learn(collection.texts), None), Vectors(collection, "embedded")
         for name in options.recipes:
             for seed in range(options.splits):

@@ -91,6 +91,13 @@ def judged_file(file: Path) -> Collection:
     )
 
 
+def collection_of(name: str, chapters: Path | None, work: Path) -> Collection:
+    """Return "codex", "oz" (of its chapters, chunked into `work`), or the collection of a judged file."""
+    if name == "oz":
+        return oz(chapters, work)
+    return codex() if name == "codex" else judged_file(Path(name))
+
+
 class Bench:
     """Scores of one collection, beside those of the dense base."""
 
@@ -228,12 +235,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if options.collection == "codex":
-            collection = codex()
-        elif options.collection == "oz":
-            collection = oz(options.chapters, work)
-        else:
-            collection = judged_file(Path(options.collection))
+        collection = collection_of(options.collection, options.chapters, work)
         texts, queries = len(collection.texts), len(collection.queries)
         print(f"{texts} texts, {queries} judged queries, {len(collection.topics)} questions with topics")
         print("each: mean, difference to the base [95% interval]: nDCG@10 | recall@10 | rubric | coverage")
