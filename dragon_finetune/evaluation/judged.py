@@ -49,6 +49,8 @@ def _check(question: Any, where: str, known: set[str]) -> None:
     for name in ("question_id", "question", "answers"):
         if not isinstance(question, Mapping) or question.get(name) in (None, [], ""):
             raise DataError(f"{where} has no {name!r}. A judged question has question_id, question and answers.")
+    if not isinstance(question["question_id"], (int, str)):
+        raise DataError(f"{where}: question_id is {question['question_id']!r:.60}; expected int or str.")
     check_text(question["question"], where)
     if not isinstance(question["answers"], list):
         raise DataError(f"{where}: answers is {question['answers']!r:.60}; it must be a list of chunk ids.")

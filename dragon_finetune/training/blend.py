@@ -73,7 +73,14 @@ def blended(base: Weights, tuned: Weights, share: float) -> Weights:
 
 
 def keep_the_best(
-    model: "SentenceTransformer", base: Weights, judge: Judge, first: Judgement, *, looks: int = 1, seed: int = 0
+    model: "SentenceTransformer",
+    base: Weights,
+    judge: Judge,
+    first: Judgement,
+    *,
+    last: Judgement | None = None,
+    looks: int = 1,
+    seed: int = 0,
 ) -> tuple[Verdict, Judgement]:
     """Leave in `model` the better of tuned weights and blend if it beats the base beyond chance, else the base.
 
@@ -84,11 +91,13 @@ def keep_the_best(
         base: the weights before training.
         judge: judges a model.
         first: what it said of the base.
+        last: what it said of the tuned weights, where it was asked: each asking embeds the corpus.
         looks: from how many looks the tuned weights were chosen.
         seed: of the test.
     """
     tuned = snapshot(model)
-    judgements = {share: _judge_blend(model, base, tuned, share, judge) for share in SHARES}
+    judgements = {1.0: last} if last else {}
+    judgements |= {share: _judge_blend(model, base, tuned, share, judge) for share in SHARES if share not in judgements}
     # Of equals the smaller share: it stays nearer to what is known to work.
     share = max(judgements, key=lambda each: (round(judgements[each].mean, 12), -each))
     best, tried = judgements[share], len(SHARES) - 1 + max(1, looks)

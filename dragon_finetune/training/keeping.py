@@ -51,7 +51,9 @@ def keep(
         return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}, None
     if validation is None or first is None or looks is None:
         return {"kept": "tuned", "unproven": _NOT_ASKED_FOR, "validation": {}, "trouble": trouble}, None
-    verdict, kept = keep_the_best(model, base, validation.judge, first, looks=len(looks.curve), seed=config.seed)
+    verdict, kept = keep_the_best(
+        model, base, validation.judge, first, last=looks.best, looks=len(looks.curve), seed=config.seed
+    )
     cannot_tell = verdict.outcome == "can't tell"
     outcome = {
         "kept": verdict.name,

@@ -23,12 +23,17 @@ class ValidationCallback(TrainerCallback):
         work: the run's work folder; `curve.json` and `best.safetensors` go there.
         steps: steps between two looks.
         patience: stop after so many looks without a new best; None: never.
+
+    Attributes:
+        trouble: why the run was stopped, if it was.
+        best: what was said of the best weights; None where another process, that was killed, took that look.
     """
 
     def __init__(self, judge: Judge, base: Judgement, work: Path, *, steps: int, patience: int | None) -> None:
         self._judge, self._base, self._work = judge, base, work
         self._steps, self._patience = max(1, steps), patience
         self.trouble: str | None = None
+        self.best: Judgement | None = None
         self.curve: dict[int, float] = {}
         if self._curve_file.is_file():
             self.curve = {int(step): score for step, score in read_json(self._curve_file).items()}
@@ -71,6 +76,8 @@ class ValidationCallback(TrainerCallback):
         self.curve[state.global_step] = judgement.mean
         if state.is_world_process_zero:
             write_json(self._curve_file, self.curve)
+        if self.best_step == state.global_step:
+            self.best = judgement
         if self.best_step == state.global_step and state.is_world_process_zero:
             with replacing(self._work / "best.safetensors") as draft:
                 save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)

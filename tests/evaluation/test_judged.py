@@ -33,6 +33,8 @@ def chunks(write_jsonl):
         ({"questions": []}, "holds no judged questions"),
         ({"questions": [question(1, [])]}, "question 1 has no 'answers'"),
         ({"questions": [question(1, "c1")]}, "must be a list of chunk ids"),
+        ({"questions": [question([1], ["c1"])]}, r"question_id is \[1\]; expected int or str"),
+        ({"questions": [question({"n": 1}, ["c1"])]}, "question_id is {'n': 1}; expected int or str"),
         ({"questions": [question(1, ["c9"])]}, "no chunk has the id 'c9'"),
         ({"questions": [{"question_id": 1, "answers": ["c1"]}]}, "question 1 has no 'question'"),
         ({"questions": [question(1, ["c1"]), question(1, ["c2"])]}, "question_id 1 is there twice"),

@@ -59,6 +59,23 @@ def test_the_more_looks_a_run_was_chosen_from_the_more_it_must_show(judged):
     assert ps[0] < ps[1] <= 1
 
 
+def test_a_look_that_was_taken_is_not_taken_again_and_the_verdict_is_the_same(judged):
+    import torch
+
+    model, judge = judged
+    tuned = snapshot(model)
+    torch.manual_seed(1)
+    base = {name: tensor + 0.3 * torch.randn_like(tensor) for name, tensor in tuned.items()}
+    last = judge(model)
+    model.load_state_dict(base)
+    first, asked, verdicts = judge(model), [], []
+    for known in (None, last):
+        model.load_state_dict(tuned)
+        verdicts.append(keep_the_best(model, base, lambda each: asked.append(known) or judge(each), first, last=known))
+    assert verdicts[0][0] == verdicts[1][0]
+    assert (asked.count(None), len(asked)) == (2, 3)
+
+
 @pytest.mark.parametrize("with_words", [False, True])
 def test_what_the_folder_will_search_with_decides_and_both_are_said(trained, with_words):
     folder = ModelFolder.open(trained.path)
