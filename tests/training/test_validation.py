@@ -71,7 +71,9 @@ def test_a_look_that_was_taken_is_not_taken_again_and_the_verdict_is_the_same(ju
     first, asked, verdicts = judge(model), [], []
     for known in (None, last):
         model.load_state_dict(tuned)
-        verdicts.append(keep_the_best(model, base, lambda each: asked.append(known) or judge(each), first, last=known))
+        verdicts.append(
+            keep_the_best(model, base, lambda each, known=known: asked.append(known) or judge(each), first, last=known)
+        )
     assert verdicts[0][0] == verdicts[1][0]
     assert (asked.count(None), len(asked)) == (2, 3)
 
