@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.files import absolute, read_jsonl
-from dragon_finetune.text import check_text
+from dragon_finetune.files import absolute
+from dragon_finetune.reading.kinds import without_suffixes
+from dragon_finetune.reading.texts import read_texts
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,24 @@ class ChunkRef:
     file: str = ""
 
 
-def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator[ChunkRef]:
-    """Yield the chunks of chunk files, in order.
+def read_chunks(
+    files: Sequence[Path | str], *, unique: bool = True, text_field: str | None = None
+) -> Iterator[ChunkRef]:
+    """Yield the chunks of files and folders of any kind that `reading.texts.read_texts` takes, in order.
 
-    A chunk without `chunk_id` gets `<stem>_<row>` as the host does; where two files have one stem, as much of their
-    paths stands before it as tells them apart.
+    A chunk without `chunk_id` gets `<stem>_<row>` as the host does, a file of a folder `<folder>/<path in it>`; where
+    two files have one stem, as much of their paths stands before it as tells them apart.
 
     Args:
-        files: JSON lines of chunks.
+        files: JSON lines, JSON, CSV, TSV, Parquet, any of them but Parquet packed with gzip; text files; folders of
+            text files; BEIR folders.
         unique: refuse an id that comes twice. Where ids are not used, a host's own repeated ones do no harm.
+        text_field: the field that holds the text; default: `text`, else the one of `content`, `page_content` and
+            `document` that is there.
 
     Raises:
-        DataError: bad JSON, a chunk without text, an id that comes twice, or a file given twice; names file and line.
+        DataError: what can't be read, a chunk without text, an id that comes twice, or a file given twice; names file
+            and line, row or item.
     """
     paths = [absolute(file).resolve() for file in files]
     if unique and len({*paths}) < len(paths):
@@ -41,11 +48,11 @@ def read_chunks(files: Sequence[Path | str], *, unique: bool = True) -> Iterator
         raise DataError(f"{again} is given twice. Give each chunk file once.")
     places: dict[str, str] = {}
     for file, path, label in zip(files, paths, _labels(paths), strict=True):
-        for row, (line, record) in enumerate(read_jsonl(file)):
-            where = f"{file}, line {line}"
-            text = check_text(record.get("text"), where)
+        folder = path.is_dir()
+        for row, (where, record) in enumerate(read_texts(file, text_field)):
             metadata = {key: value for key, value in record.items() if key != "text"}
-            chunk = ChunkRef(where, str(record.get("chunk_id") or f"{label}_{row}"), text, metadata, str(path))
+            name = f"{label}/{record.get('source')}" if folder else f"{label}_{row}"
+            chunk = ChunkRef(where, str(record.get("chunk_id") or name), record["text"], metadata, str(path))
             if unique and places.setdefault(chunk.id, where) != where:
                 raise DataError(
                     f"{where}: chunk_id {chunk.id!r} is also that of {places[chunk.id]}; one would overwrite the "
@@ -70,8 +77,13 @@ def each_once(files: Sequence[Path | str]) -> list[Path | str]:
 
 
 def _labels(files: Sequence[Path]) -> list[str]:
-    """Return each file's stem, with as many of its folders before it as no other file of that stem has."""
-    parts = [file.with_suffix("").parts for file in files]
+    """Return each file's stem, with as many of its folders before it as no other file of that stem has.
+
+    Files that differ in their suffixes alone keep them.
+    """
+    stems = [file if file.is_dir() else without_suffixes(file) for file in files]
+    told = [file if stems.count(stem) > 1 or stem in files else stem for file, stem in zip(files, stems, strict=True)]
+    parts = [path.parts for path in told]
     labels = []
     for place, own in enumerate(parts):
         rivals = [other for number, other in enumerate(parts) if number != place and other[-1] == own[-1]]

@@ -31,15 +31,20 @@ def read_jsonl(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: the file can't be read or is not UTF-8, or a line is not a JSON object; names file and line.
     """
     path = Path(path).expanduser()
-    with _readable(path), path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                where = f"{path}, line {number}"
-                record = parse(line, where)
-                if not isinstance(record, dict):
-                    found = type(record).__name__
-                    raise DataError(f'{where}: expected a JSON object like {{"text": ...}}, found {found}.')
-                yield number, record
+    with readable(path), path.open(encoding="utf-8-sig") as lines:
+        yield from json_lines(lines, path)
+
+
+def json_lines(lines: Iterable[str], path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what `read_jsonl` does, of the lines of a file that is open; `path` is for error messages."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            record = parse(line, where)
+            if not isinstance(record, dict):
+                found = type(record).__name__
+                raise DataError(f'{where}: expected a JSON object like {{"text": ...}}, found {found}.')
+            yield number, record
 
 
 def read_json(path: Path | str, *, any_number: bool = False) -> Any:
@@ -54,14 +59,14 @@ def read_json(path: Path | str, *, any_number: bool = False) -> Any:
 def read_text(path: Path | str) -> str:
     """Return the content of a UTF-8 file, without a byte order mark. Raises DataError naming it if it can't be read."""
     path = Path(path).expanduser()
-    with _readable(path):
+    with readable(path):
         return path.read_text(encoding="utf-8-sig")
 
 
 def encoding_of(path: Path | str) -> str:
     """Return the encoding of a text file by its byte order mark: PowerShell 5 writes UTF-16, most others UTF-8."""
     path = Path(path).expanduser()
-    with _readable(path), path.open("rb") as file:
+    with readable(path), path.open("rb") as file:
         beginning = file.read(2)
     return "utf-16" if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
@@ -80,7 +85,8 @@ def read_env_file(path: Path | str = ".env") -> dict[str, str]:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Tell as DataError, naming the file, what keeps the block from reading it."""
     try:
         yield
     except FileNotFoundError:

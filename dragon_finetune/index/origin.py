@@ -7,6 +7,7 @@ from typing import Any
 
 from dragon_finetune.chunks import ChunkRef
 from dragon_finetune.files import absolute
+from dragon_finetune.reading.kinds import without_suffixes
 
 CHUNK_FILE = "chunk_file"
 """Metadata of a record that we loaded: the chunk file, as an absolute path."""
@@ -26,7 +27,7 @@ class Origins:
     def __init__(self, files: Iterable[Path | str], chunks: Iterable[ChunkRef]) -> None:
         paths = [absolute(file).resolve() for file in files]
         self._files = {str(path) for path in paths}
-        self._stems = {path.stem for path in paths}
+        self._stems = {without_suffixes(path).name for path in paths}
         self._pages = {page for chunk in chunks if (page := _PIECE.sub("", chunk.id)) != chunk.id}
 
     def include(self, identity: str, metadata: Mapping[str, Any]) -> bool:
