@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.files import read_jsonl
+from dragon_finetune.reading.pair_files import read_pair_records
+from dragon_finetune.reading.pair_records import FORMS, NEGATIVES, POSITIVES, QUERIES, pair_records
 from dragon_finetune.text import check_text
 
-_QUERY_NAMES = ("query", "anchor", "question")
-_POSITIVE_NAMES = ("positive_text", "positive", "answer", "passage")
-_NEGATIVE_NAMES = ("negative_texts", "negatives", "hard_negatives", "neg", "negative", "hard_negative")
 _NUMBERED_NEGATIVE = re.compile(r"negative_\d+")
 # What tells of negatives without being their texts: metadata, as it comes from the codex's own pairs.
 _ABOUT_NEGATIVES = re.compile(r"_(ids?|scores?|sources?)$")
@@ -64,16 +62,16 @@ def as_pair(item: Any, where: str) -> Pair:
 def is_pair_like(item: Any) -> bool:
     """Tell whether `item` is meant as a pair (rather than a single text or a chunk)."""
     if isinstance(item, Mapping):
-        return any(name in item for name in (*_QUERY_NAMES, *_POSITIVE_NAMES)) and "text" not in item
+        return any(name in item for name in (*QUERIES, *POSITIVES)) and "text" not in item
     return isinstance(item, Pair) or isinstance(getattr(item, "texts", None), (list, tuple))
 
 
 def _pair_from_mapping(item: Mapping[str, Any], where: str) -> Pair:
-    query = _first(item, _QUERY_NAMES, where)
-    positive = _first(item, _POSITIVE_NAMES, where)
-    names = [name for name in item if name in _NEGATIVE_NAMES or _NUMBERED_NEGATIVE.fullmatch(str(name))]
+    query = _first(item, QUERIES, where)
+    positive = _first(item, POSITIVES, where)
+    names = [name for name in item if name in NEGATIVES or _NUMBERED_NEGATIVE.fullmatch(str(name))]
     negatives = tuple(text for name in names for text in _texts(item[name], f"{where}, negative"))
-    taken = {*_QUERY_NAMES, *_POSITIVE_NAMES, *names}
+    taken = {*QUERIES, *POSITIVES, *names}
     metadata = {name: value for name, value in item.items() if name not in taken}
     _refuse_near_misses(metadata, where)
     return Pair(query, positive, negatives, metadata)
@@ -106,7 +104,7 @@ def _first(item: Mapping[str, Any], names: tuple[str, ...], where: str) -> Any:
     for name in names:
         if item.get(name) is not None:
             return item[name]
-    raise DataError(f"{where}: the pair has no {names[0]!r}; it has {sorted(item)}.")
+    raise DataError(f"{where}: the pair has no {names[0]!r}; it has {sorted(item)}. Pairs are known as: {FORMS}.")
 
 
 GENERAL = "general"
@@ -119,18 +117,27 @@ ASKED_FROM = "query_chunk_id"
 
 
 def read_pairs(source: "Iterable[Any] | str | Path") -> list[Pair]:
-    """Return pairs from a JSON-lines file, a list of dicts, Pairs or legacy InputExamples, or a Hugging Face Dataset.
+    """Return pairs from a file or folder, a list of dicts, Pairs or legacy InputExamples, or a Hugging Face Dataset.
+
+    Files may be of any kind and form that `reading.pair_files` knows; how one was read is said on stderr, unless it is
+    JSON lines of plain pairs. A BEIR folder gives those of qrels/train.tsv; its other judgements are named as files.
 
     Raises:
-        DataError: a pair without query or positive, or with an empty text; no pair at all. Names file and line.
+        DataError: a form that nobody knows, a pair without query or positive, or with an empty text; no pair at all.
+            Names file and line, row or item.
     """
     if isinstance(source, (str, Path)):
-        pairs = [as_pair(record, f"{source}, line {number}") for number, record in read_jsonl(source)]
+        pairs = [as_pair(record, where) for where, record in read_pair_records(source)]
     else:
-        pairs = [as_pair(item, f"pair {index}") for index, item in enumerate(source)]
+        pairs = [pair for index, item in enumerate(source) for pair in pairs_of(item, f"pair {index}")]
     if not pairs:
         raise DataError(f"{source if isinstance(source, (str, Path)) else 'the input'} holds no pairs.")
     return pairs
+
+
+def pairs_of(item: Any, where: str) -> list[Pair]:
+    """Return the pairs of one record: of a form that holds several positives, one for each. Raises as `as_pair`."""
+    return [as_pair(each, where) for each in (pair_records(item) if isinstance(item, Mapping) else [item])]
 
 
 def documents_of(pair: Pair) -> Iterator[tuple[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 from dragon_finetune.evaluation.leaks import LeakReport, find_leaks
 from dragon_finetune.evaluation.runs import Run
 from dragon_finetune.evaluation.training_queries import read_training_queries
-from dragon_finetune.files import read_json, read_jsonl
+from dragon_finetune.files import read_json
 from dragon_finetune.model_place import CARD, EMBEDDED, LEVEL, LEXICON, locate
-from dragon_finetune.pair import Pair, as_pair
+from dragon_finetune.pair import Pair, read_pairs
 
 
 def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:
@@ -20,7 +20,7 @@ def training_pairs(pairs: Path | None, model: str | None) -> list[Pair] | None:
         ModelError: no such model.
     """
     if pairs is not None:
-        return [as_pair(record, f"{pairs}, line {number}") for number, record in read_jsonl(pairs)]
+        return read_pairs(pairs)
     return read_training_queries(locate(model)) if model else None
 
 

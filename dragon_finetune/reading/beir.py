@@ -1,13 +1,13 @@
 """A folder in BEIR's form: corpus.jsonl, queries.jsonl, and judgements in qrels/{train,dev,test}.tsv."""
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import DataError
-from dragon_finetune.files import json_lines
+from dragon_finetune.files import absolute, json_lines
 from dragon_finetune.reading.opening import opened
 from dragon_finetune.reading.records import Placed
 from dragon_finetune.reading.saying import say_once
@@ -23,8 +23,8 @@ def is_beir(folder: Path | str) -> bool:
 
 def is_qrels(path: Path | str) -> bool:
     """Tell whether a file is one of a BEIR folder's judgements."""
-    place = Path(path).expanduser().absolute()
-    return place.suffix == ".tsv" and place.parent.name == "qrels" and is_beir(place.parent.parent)
+    place = absolute(path)
+    return place.suffix == ".tsv" and place.parent.name == "qrels" and is_beir(_folder_of(path))
 
 
 def read_passages(folder: Path | str) -> Iterator[Placed]:
@@ -34,10 +34,16 @@ def read_passages(folder: Path | str) -> Iterator[Placed]:
         DataError: the corpus can't be read, or a passage has no id or no text.
     """
     number = 0
-    for number, (where, identity, record) in enumerate(_records(folder, "corpus"), start=1):
+    for placed in _passages(folder):
+        number += 1
+        yield placed
+    say_once(folder, f"BEIR, {number:,} passages, title and text")
+
+
+def _passages(folder: Path | str) -> Iterator[Placed]:
+    for where, identity, record in _records(folder, "corpus"):
         text = f"{record.get('title') or ''} {record.get('text') or ''}".strip()
         yield where, {**record, "text": check_text(text, where), "chunk_id": identity}
-    say_once(folder, f"BEIR, {number:,} passages, title and text")
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,6 @@ class Judged:
     queries: dict[str, str]
     answers: dict[str, list[str]]
 
-    def __str__(self) -> str:
-        pairs = sum(map(len, self.answers.values()))
-        return f"BEIR, {len(self.queries):,} queries, {self.file.parent.name}/{self.file.name}: {pairs:,} judged right"
-
 
 def read_judged(path: Path | str, split: str) -> Judged:
     """Return the judgements of a BEIR folder's split ("train", "test"), or of the qrels file that is given.
@@ -69,8 +71,8 @@ def read_judged(path: Path | str, split: str) -> Judged:
     Raises:
         DataError: no such split, no answer in it, a row that is none, or a query that is missing; names file and row.
     """
-    file = _qrels(Path(path), split) if Path(path).expanduser().is_dir() else Path(path)
-    folder = file.expanduser().absolute().parent.parent if file == Path(path) else Path(path)
+    given = Path(path)
+    folder, file = (given, _qrels(given, split)) if given.expanduser().is_dir() else (_folder_of(given), given)
     answers: dict[str, list[str]] = {}
     for query, passage, score in _read_qrels(file):
         if score > 0 and passage not in answers.setdefault(query, []):
@@ -89,13 +91,21 @@ def read_judged(path: Path | str, split: str) -> Judged:
     return Judged(file, folder, queries, answers)
 
 
-def texts_of(folder: Path, wanted: Collection[str]) -> dict[str, str]:
-    """Return passage id -> text of some passages. Raises DataError if one is missing."""
-    found = {record["chunk_id"]: record["text"] for _, record in read_passages(folder) if record["chunk_id"] in wanted}
+def texts_of(judged: Judged) -> tuple[dict[str, str], int]:
+    """Return id -> text of the passages that answer, and the number of all. Raises DataError for a missing one."""
+    wanted = {each for passages in judged.answers.values() for each in passages}
+    found, number = {}, 0
+    for number, (_, record) in enumerate(_passages(judged.folder), start=1):  # noqa: B007
+        if record["chunk_id"] in wanted:
+            found[record["chunk_id"]] = record["text"]
     missing = next((each for each in wanted if each not in found), None)
     if missing is not None:
-        raise DataError(f"{_file(folder, 'corpus')} has no passage {missing!r}, which is judged. Fetch it anew.")
-    return found
+        raise DataError(f"{_file(judged.folder, 'corpus')} has no passage {missing!r}, which {judged.file} names.")
+    return found, number
+
+
+def _folder_of(qrels: Path | str) -> Path:
+    return absolute(qrels).parent.parent
 
 
 def _qrels(folder: Path, split: str) -> Path:

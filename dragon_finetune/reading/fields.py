@@ -16,15 +16,15 @@ def text_field_of(record: Mapping[str, Any], where: str, asked: str | None = Non
     Raises:
         DataError: no such field, or several usual names and none of them `text`; names the fields there are.
     """
-    there = ", ".join(map(repr, record)) or "none"
+    there = f"the record has {sorted(record)}"
     if asked is not None:
         if asked not in record:
-            raise DataError(f"{where}: no field {asked!r}; the fields are {there}. Give --text-field one of these.")
+            raise DataError(f"{where}: no field {asked!r}; {there}. Give --text-field one of these.")
         return asked
     if TEXT in record:
         return TEXT
     found = [name for name in _OTHERS if name in record]
     if len(found) == 1:
         return found[0]
-    wrong = f"{' and '.join(map(repr, found))} may be the text" if found else "no field is called 'text'"
-    raise DataError(f"{where}: {wrong}; the fields are {there}. Name the one that holds the text with --text-field.")
+    wrong = f"{' and '.join(map(repr, found))} may be the text" if found else "no field 'text'"
+    raise DataError(f"{where}: {wrong}; {there}. Name the field that holds it with --text-field.")

@@ -34,7 +34,7 @@ def read_records(path: Path | str, lists: Sequence[str]) -> tuple[str, Iterator[
 
 
 def read_value(path: Path | str) -> Any:
-    """Return the value of a .json file; None if it holds JSON lines, as many do. Raises DataError if it holds neither."""
+    """Return the value of a .json file; None if it holds JSON lines, as many do. Raises DataError for neither."""
     with opened(path) as file:
         text = file.read()
     lines = (line for line in text.splitlines() if line.strip())

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError
-from dragon_finetune.files import read_jsonl
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder, Role
-from dragon_finetune.pair import as_pair, is_pair_like
+from dragon_finetune.pair import is_pair_like, pairs_of
 from dragon_finetune.progress import progress
+from dragon_finetune.reading.fields import text_field_of
+from dragon_finetune.reading.pair_files import read_any
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.advice import DensityTally
 from dragon_finetune.tokens.audit_report import FieldAudit, TokenAudit
@@ -31,10 +31,11 @@ def audit_tokens(
     Pairs are counted by field, each with its role's prompt.
 
     Args:
-        texts_or_pairs: texts, chunks (mappings with `text`), pairs, InputExamples, Dataset rows, or the path of a
-            JSON-lines file of these; a Path among them stands for its lines. Streamed: it may be longer than memory.
+        texts_or_pairs: texts, chunks (mappings with `text`), pairs, InputExamples, Dataset rows, or the path of
+            a file or folder of these of any kind that is read; a Path among them stands for its records. Streamed: it
+            may be longer than memory.
         model: folder, hub name, "embedded", or an open ModelFolder (its limit and prompts are the ones that count).
-        field: audit this field of each record instead, as document text.
+        field: audit this field of each record instead, as document text; default: as `read_chunks` finds the text.
         show_progress: say on stderr how far it is (`progress`).
 
     Raises:
@@ -72,7 +73,7 @@ def _name(model: "str | Path | ModelFolder") -> str:
 def _placed(source: "Iterable[Any] | str | Path") -> Iterator[tuple[str, Any]]:
     for index, item in enumerate([Path(source)] if isinstance(source, (str, Path)) else source):
         if isinstance(item, Path):
-            yield from ((f"{item}, line {number}", record) for number, record in read_jsonl(item))
+            yield from read_any(item)
         else:
             yield f"item {index}", item
 
@@ -84,15 +85,11 @@ def _fields(items: Iterable[tuple[str, Any]], field: str | None) -> Iterator[tup
         if not (isinstance(item, Mapping) or is_pair_like(item)):
             yield "text", Text(where, check_text(item, where), name)
         elif field is None and is_pair_like(item):
-            yield from ((part, Text(where, text, name)) for part, text in as_pair(item, where).texts())
+            texts = (each for pair in pairs_of(item, where) for each in pair.texts())
+            yield from ((part, Text(where, text, name)) for part, text in texts)
         else:
-            yield field or "text", Text(where, check_text(_pick(item, field or "text", where), where), name)
-
-
-def _pick(item: Mapping[str, Any], field: str, where: str) -> Any:
-    if field not in item:
-        raise DataError(f"{where}: no field {field!r}; the record has {sorted(item)}. Name one with --field.")
-    return item[field]
+            there = text_field_of(item, where, field)
+            yield there, Text(where, check_text(item[there], where), name)
 
 
 def _batched(fields: Iterable[tuple[str, Text]], size: int = 512) -> Iterator[tuple[str, list[Text]]]:

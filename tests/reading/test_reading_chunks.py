@@ -90,7 +90,7 @@ def test_json_lines_with_text_are_read_without_a_word(tmp_path, capsys):
     ("record", "words"),
     [
         ({"content": "a", "document": "b", "n": 1}, "'content' and 'document' may be the text.*'n'.*--text-field"),
-        ({"body": "a", "n": 1}, "line 1: no field is called 'text'; the fields are 'body', 'n'.*--text-field"),
+        ({"body": "a", "n": 1}, "line 1: no field 'text'; the record has .'body', 'n'.*--text-field"),
     ],
 )
 def test_no_text_field_or_several_are_refused_with_the_fields(tmp_path, record, words):
@@ -98,7 +98,7 @@ def test_no_text_field_or_several_are_refused_with_the_fields(tmp_path, record, 
     with pytest.raises(DataError, match=words):
         texts(file)
     assert texts(file, text_field=next(iter(record))) == ["a"]
-    with pytest.raises(DataError, match="no field 'nothing'; the fields are"):
+    with pytest.raises(DataError, match="no field 'nothing'; the record has"):
         texts(file, text_field="nothing")
 
 
@@ -160,13 +160,13 @@ BAD = {
     "quoted.tsv": (b'text\tn\n"a"b\t1\n', "row 1: .* expected after"),
     "twice.csv": (b"text,text\na,b\n", "names the column 'text' twice"),
     "nameless.csv": (b";;\na;b;c\n", "the header is empty"),
-    "columns.csv": (b"a,b\n1,2\n", "row 1: no field is called 'text'; the fields are 'a', 'b'"),
+    "columns.csv": (b"a,b\n1,2\n", "row 1: no field 'text'; the record has .'a', 'b'"),
     "gap.csv": (b"text,n\n,2\n", "row 1: the text is empty"),
     "latin.csv": ("text\né\n".encode("latin-1"), "latin.csv is not UTF-8"),
     "a.json": (b'[{"text": "x"}, 7]', "item 2: expected a JSON object"),
     "b.json": (b"7", "expected a list of objects, found int"),
     "c.json": (b'[{"text": "x"},\n', "c.json: not valid JSON"),
-    "d.json": (b'{"data": [1]}', "item 1: no field is called 'text'"),
+    "d.json": (b'{"data": [1]}', "item 1: no field 'text'"),
     "empty.json": (b"", "empty.json: not valid JSON"),
     "empty.txt": (b"\n", "empty.txt: the text is empty"),
     "x/data.jsonl": (b"{}", "holds no .txt or .md files; it holds data.jsonl"),

@@ -46,7 +46,7 @@ def test_command_names_the_line_without_text_and_leaves_the_old_output(cli, tiny
     (tmp_path / "out.jsonl").write_text("old", encoding="utf-8")
     done = cli("chunk", "in.jsonl", "out.jsonl", "--model", tiny)
     assert done.returncode == 2
-    assert "in.jsonl, line 3: expected a string, found NoneType" in done.stderr
+    assert "in.jsonl, line 3: no field 'text'; the record has ['body']" in done.stderr
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "old"
 
 
