@@ -5,19 +5,20 @@ from typing import Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Json, Model, print_result
+from dragon_finetune.cli.options import Json, Model, TextField, print_result
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.settings import OnOverflow
 from dragon_finetune.text import printable
 
 
 def embed(
-    chunks: Annotated[list[Path], typer.Argument(help="JSON lines with `text`, and `chunk_id` if there is one.")],
+    chunks: Annotated[list[Path], typer.Argument(help="Files of texts, with `chunk_id` if there is one, or folders.")],
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder of the shards; what is in it is not done again.")],
     store: Annotated[str | None, typer.Option(help="Also load a Chroma: a folder, or http://host:port.")] = None,
     collection: Annotated[str | None, typer.Option(help="The collection of --store to load.")] = None,
     replace: Annotated[bool, typer.Option(help="Take out what these files held before and hold no more.")] = False,
+    text_field: TextField = None,
     on_overflow: OnOverflow = "error",
     precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
@@ -35,13 +36,13 @@ def embed(
         from dragon_finetune.index.collection import require_loadable
 
         require_loadable(store, collection, embedder)
-    result = embed_files(chunks, out, embedder, unique_ids=store is not None)
+    result = embed_files(chunks, out, embedder, unique_ids=store is not None, text_field=text_field)
     done = f"{result.embedded} texts embedded, {result.already_done} were done already"
     print(printable(f"{done}: {out} ({embedder.engine.name})"))
     if store and collection:
         from dragon_finetune.index.loading import load_collection
 
-        loaded = load_collection(chunks, out, embedder, store, collection, replace=replace)
+        loaded = load_collection(chunks, out, embedder, store, collection, replace=replace, text_field=text_field)
         print(printable(f"{loaded} records in {collection} of {store}"))
 
 
@@ -50,10 +51,11 @@ def doctor(
     more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     store: Annotated[str, typer.Option(help="A Chroma folder, or http://host:port.")] = "vector_stores",
     collection: Annotated[list[str] | None, typer.Option(help="Look at this one only; may be repeated.")] = None,
-    chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files, one or more.")] = None,
+    chunks: Annotated[list[Path] | None, typer.Option(help="The indexed chunk files or folders, one or more.")] = None,
     other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
     truncate_dim: Annotated[int | None, typer.Option(min=1, help="As `truncate_dim` in your settings.")] = None,
+    text_field: TextField = None,
     on_overflow: OnOverflow = "error",
     as_json: Json = False,
 ) -> None:
@@ -69,6 +71,7 @@ def doctor(
         chunks=[*(chunks or []), *(more or [])],
         others=other or (),
         sample=sample,
+        text_field=text_field,
     )
     from dragon_finetune.codex.faults import faults
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Chunks, Era, Json, Pairs, Questions, print_result
+from dragon_finetune.cli.options import Chunks, Era, Json, Judged, Pairs, Questions, TextField, print_result
 from dragon_finetune.errors import SettingsError
+from dragon_finetune.reading.kinds import is_chunk_file
 
 
 def evaluate(
@@ -17,23 +18,37 @@ def evaluate(
     ] = None,
     chunks: Chunks = None,
     questions: Questions = None,
+    judged: Judged = None,
+    text_field: TextField = None,
     pairs: Pairs = None,
     era: Era = None,
     baseline: Annotated[float | None, typer.Option(help="Also say how far the mean lies above this one.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a retrieval run as the host of its era does: mean, and by group. Exits with 1 if it leaked."""
+    """Score a retrieval run as the host of its era does: mean, and by group. Exits with 1 if it leaked.
+
+    With --judged alone: how a model ranks the right chunks.
+    """
+    from dragon_finetune.evaluation.beir import chunk_files
+    from dragon_finetune.evaluation.judged_alone import evaluate_judged
     from dragon_finetune.evaluation.runs import Corpus, load_run
     from dragon_finetune.evaluation.summary import summarise
     from dragon_finetune.evaluation.training_record import look_for_leaks, training_pairs
 
     # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.
     loose = [path for path in (results, *(more or [])) if path is not None]
-    files = [*(chunks or []), *(path for path in loose if path.suffix == ".jsonl")]
-    answers = [path for path in loose if path.suffix != ".jsonl"]
+    files = [*(chunks or []), *(path for path in loose if is_chunk_file(path))]
+    answers = [path for path in loose if not is_chunk_file(path)]
     if len(answers) + (model is not None) != 1:
         raise SettingsError("give one answers file, or --model with --chunks and --questions.")
-    run = load_run(model or answers[0], Corpus(tuple(files), questions), era)
+    if judged and (questions or answers or not model):
+        raise SettingsError("--judged asks a model and stands alone: give --model, and no answers file or --questions.")
+    corpus = Corpus(chunk_files(judged, files), questions, text_field=text_field)
+    if judged and model:
+        found = evaluate_judged(model, judged, corpus, pairs)
+        print_result(found.to_dict(), str(found), as_json)
+        raise typer.Exit(1 if found.leaks else 0)
+    run = load_run(model or answers[0], corpus, era)
     leaks = look_for_leaks(run, training_pairs(pairs, model))
     summary = summarise(run, leaks, baseline=baseline)
     print_result(summary.to_dict(), str(summary), as_json)
@@ -46,9 +61,8 @@ def compare(
     model: Annotated[str | None, typer.Option("--model", "-m", help="The tuned folder, where TUNED is a file.")] = None,
     chunks: Chunks = None,
     questions: Questions = None,
-    judged: Annotated[
-        Path | None, typer.Option(help="Questions with the ids of the chunks that answer them, for two models.")
-    ] = None,
+    judged: Judged = None,
+    text_field: TextField = None,
     pairs: Pairs = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as markdown, for a pull request.")] = None,
@@ -56,14 +70,25 @@ def compare(
     era: Era = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether the tuned model is better, by how much, and whether to believe it. Exits with 1 unless it is."""
+    """Say whether the tuned model is better, by how much, and whether to believe it. Exits with 1 unless it is.
+
+    With --judged and no --questions, the judged questions alone decide.
+    """
+    from dragon_finetune.evaluation.judged_alone import judge_alone
     from dragon_finetune.evaluation.judging import Request, judge
 
-    files = [*(chunks or []), *(Path(path) for path in tuned if path.endswith(".jsonl"))]
-    candidates = [source for source in tuned if not source.endswith(".jsonl")]
+    files = [*(chunks or []), *(Path(path) for path in tuned if is_chunk_file(path))]
+    candidates = [source for source in tuned if not is_chunk_file(source)]
     if not candidates:
         raise SettingsError("give the tuned model's answers file too: dragon-finetune compare BASE TUNED.")
-    outcome = judge(Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed, era, judged))
+    request = Request(base, tuple(candidates), tuple(files), questions, pairs, model, seed, era, judged, text_field)
+    if judged and not questions:
+        if html or markdown or model or era:
+            raise SettingsError("--html, --markdown, --model and --era need --questions; --judged alone has none.")
+        alone = judge_alone(base, candidates, judged, request.corpus, pairs, seed=seed)
+        print_result(alone.to_dict(), str(alone), as_json)
+        raise typer.Exit(alone.exit_code)
+    outcome = judge(request)
     if html:
         outcome.write_html(html)
     if markdown:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dragon_finetune.cli.options import Json, print_result
+from dragon_finetune.cli.options import Json, TextField, print_result
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pairs(
-    chunks: Annotated[list[Path], typer.Argument(help="JSON lines with `text` and whatever metadata there is.")],
+    chunks: Annotated[list[Path], typer.Argument(help="Files of texts with whatever metadata there is, or folders.")],
     out: Annotated[Path, typer.Option(help="The pairs file to write.")],
     indexes: Annotated[Path | None, typer.Option(help="Folder of the codex's *_index.json.")] = None,
     questions_to_avoid: Annotated[Path | None, typer.Option(help="The test's questions file: none may leak.")] = None,
@@ -29,16 +29,28 @@ def pairs(
     hard_negatives: Annotated[int, typer.Option(help="Hard negatives per pair; needs --model.")] = 0,
     llm: Annotated[str | None, typer.Option(help="Also let this model of an Ollama server write queries.")] = None,
     llm_url: Annotated[str, typer.Option(help="Where the server is.")] = "http://localhost:11434",
+    text_field: TextField = None,
     preview: Annotated[int, typer.Option(help="Print so many pairs to judge.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Build training pairs from the codex's own text, without labels; questions to avoid do not leak into them."""
     from dragon_finetune.pairs.building import PairsRequest, build_pairs, write_pairs
     from dragon_finetune.pairs.llm import LlmSettings
+    from dragon_finetune.reading.kinds import require_lines
 
+    require_lines(out)
     asked = LlmSettings(llm, out.with_suffix(".queries.jsonl"), llm_url, seed=seed) if llm else None
     request = PairsRequest(
-        chunks, indexes, questions_to_avoid, model, per_chunk, seed, tuple(source or ()), hard_negatives, asked
+        chunks,
+        indexes,
+        questions_to_avoid,
+        model,
+        per_chunk,
+        seed,
+        tuple(source or ()),
+        hard_negatives,
+        asked,
+        text_field,
     )
     result = build_pairs(request)
     write_pairs(out, result.pairs)
@@ -47,7 +59,7 @@ def pairs(
 
 
 def train(
-    pairs: Annotated[Path, typer.Argument(help="JSON lines with `query`, `positive_text`, optional `negative_texts`.")],
+    pairs: Annotated[Path, typer.Argument(help="Pairs: a file in any usual form, or a BEIR folder (docs/input.md).")],
     base_model: Annotated[str | None, typer.Option(help='A model folder, a hub name, or "embedded".')] = None,
     output: Annotated[Path | None, typer.Option(help="Where the trained folder goes.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of any TrainingConfig settings; flags beat it.")] = None,

@@ -10,8 +10,16 @@ from dragon_finetune.text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Model = Annotated[str, typer.Option("--model", "-m", help='A model folder, a hub name, or "embedded".')]
-Chunks = Annotated[list[Path] | None, typer.Option("--chunks", help="The indexed chunk files, one or more.")]
+Chunks = Annotated[list[Path] | None, typer.Option("--chunks", help="The indexed chunk files or folders, one or more.")]
+TextField = Annotated[
+    str | None,
+    typer.Option(help="The field that holds the text; default: text, content, page_content or document."),
+]
 Questions = Annotated[Path | None, typer.Option("--questions", help="The questions file, to ask a model.")]
+Judged = Annotated[
+    Path | None,
+    typer.Option(help="Questions with the ids of the chunks that answer them, or a BEIR folder; asked of models."),
+]
 Era = Annotated[
     str | None,
     typer.Option(

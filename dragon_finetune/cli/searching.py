@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Chunks, Json, Questions, print_result
+from dragon_finetune.cli.options import Chunks, Json, Questions, TextField, print_result
 from dragon_finetune.errors import NoPromiseError, SettingsError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def search(
     config: Annotated[Path | None, typer.Option(help="YAML of the other TrainingConfig settings.")] = None,
     seed: int = 42,
     chunks: Chunks = None,
+    text_field: TextField = None,
     questions: Questions = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Print the trials and their time; try nothing.")] = False,
@@ -82,5 +83,5 @@ def search(
     print(plan, file=sys.stderr if as_json else sys.stdout, flush=True)
     if dry_run:
         return
-    outcome = finish(searching.run(), base_model, tuple(chunks or ()), questions, html)
+    outcome = finish(searching.run(), base_model, tuple(chunks or ()), questions, html, text_field)
     print_result(outcome.to_dict(), str(outcome), as_json)

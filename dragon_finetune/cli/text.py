@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Json, Model, print_result
+from dragon_finetune.cli.options import Json, Model, TextField, print_result
 from dragon_finetune.text import printable
 
 
 def audit(
-    files: Annotated[list[Path], typer.Argument(help="JSON lines of chunks or pairs, one file or more.")],
+    files: Annotated[list[Path], typer.Argument(help="Files or folders of chunks or pairs, one or more.")],
     model: Model,
-    field: Annotated[str | None, typer.Option(help="Audit this field of each record.")] = None,
+    field: Annotated[
+        str | None, typer.Option("--field", "--text-field", help="Audit this field of each record.")
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="Also draw the histogram: a .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -27,17 +29,18 @@ def audit(
 
 
 def chunk(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="JSON lines with `text`.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A file of texts, or a folder of .txt and .md files.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="JSON lines of chunks.")],
     model: Model,
     max_tokens: Annotated[int | None, typer.Option(help="Limit per chunk; default: the model's.")] = None,
     overlap_tokens: Annotated[int, typer.Option(help="Tokens that a chunk repeats of the one before.")] = 0,
     max_chars: Annotated[int | None, typer.Option(help="A second limit, in characters.")] = None,
+    text_field: TextField = None,
 ) -> None:
     """Cut each record's text into chunks that never exceed the limit; metadata is carried along."""
     from dragon_finetune.tokens.chunk_file import chunk_file
     from dragon_finetune.tokens.chunking import TokenChunker
 
     chunker = TokenChunker(model, max_tokens=max_tokens, max_chars=max_chars, overlap_tokens=overlap_tokens)
-    records, chunks = chunk_file(source, target, chunker)
+    records, chunks = chunk_file(source, target, chunker, text_field=text_field)
     print(printable(f"{records} records -> {chunks} chunks of at most {chunker.max_tokens} tokens: {target}"))

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Json, Model, print_result
+from dragon_finetune.cli.options import Json, Model, TextField, print_result
 from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE
 from dragon_finetune.text import printable
 
 
 def lexicon(
-    chunks: Annotated[list[Path], typer.Argument(help="The chunk files that are searched: JSON lines with `text`.")],
+    chunks: Annotated[list[Path], typer.Argument(help="What is searched: files of chunks, or folders.")],
     model: Model,
     output: Annotated[Path, typer.Option(help="The model folder to make.")],
     dimensions: Annotated[int, typer.Option(help="Numbers in a vector for the words, 64 to 16384.")] = DIMENSIONS,
@@ -25,6 +25,7 @@ def lexicon(
     add_to: Annotated[str | None, typer.Option(help="A Chroma store with this model's dense vectors.")] = None,
     collection: Annotated[str | None, typer.Option(help="The collection of --add-to to join.")] = None,
     new: Annotated[str | None, typer.Option("--as", help="The collection to make of it.")] = None,
+    text_field: TextField = None,
     as_json: Json = False,
 ) -> None:
     """Put a corpus's words into a model's vectors, beside what the model makes of it. Nothing is trained."""
@@ -35,7 +36,7 @@ def lexicon(
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 
-    texts, avoid = _read(chunks, questions_to_avoid)
+    texts, avoid = _read(chunks, questions_to_avoid, text_field)
     if add_to and collection and new:
         from dragon_finetune.index.joined_copy import join_collection, require_joinable
 
@@ -49,11 +50,11 @@ def lexicon(
     print_result({**made.to_dict(), "joined": joined}, printable("\n".join(said)), as_json)
 
 
-def _read(chunks: list[Path], questions_to_avoid: Path | None) -> tuple[list[str], list[str]]:
+def _read(chunks: list[Path], questions_to_avoid: Path | None, text_field: str | None) -> tuple[list[str], list[str]]:
     """Return the texts of the chunks, and the questions that no sentence may be near to."""
     from dragon_finetune.chunks import each_once, read_chunks
 
-    texts = [chunk.text for chunk in read_chunks(each_once(chunks), unique=False)]
+    texts = [chunk.text for chunk in read_chunks(each_once(chunks), unique=False, text_field=text_field)]
     if not texts:
         raise DataError(f"{', '.join(map(str, chunks))} hold no chunks. Check the files.")
     if questions_to_avoid is None:

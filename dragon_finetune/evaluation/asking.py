@@ -17,6 +17,9 @@ class JudgedQuestions:
         base: a model folder, hub name, or "embedded".
         seed: of the resampling.
 
+    Attributes:
+        base: how the base ranks the answers of each question.
+
     Raises:
         DataError: a bad file; names the question.
     """
@@ -24,7 +27,7 @@ class JudgedQuestions:
     def __init__(self, file: Path, corpus: Corpus, base: str, *, seed: int = 0) -> None:
         self._corpus, self._seed = corpus, seed
         self._questions = load_judged(file, corpus.chunks)
-        self._base = self._rank(base)
+        self.base = self._rank(base)
 
     @property
     def told_apart(self) -> list[dict[str, Any]]:
@@ -33,8 +36,15 @@ class JudgedQuestions:
 
     def compare(self, model: str) -> JudgedComparison:
         """Return what the questions say of a model against the base."""
-        return compare_judged(self._questions, self._base, self._rank(model), seed=self._seed)
+        return compare_judged(self._questions, self.base, self._rank(model), seed=self._seed)
 
     def _rank(self, model: str) -> list[Ranking]:
         corpus = self._corpus
-        return rank_judged(embedder_of(model), corpus.files, self._questions, corpus.relevance, vectors=corpus.vectors)
+        return rank_judged(
+            embedder_of(model),
+            corpus.files,
+            self._questions,
+            corpus.relevance,
+            vectors=corpus.vectors,
+            text_field=corpus.text_field,
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.errors import DataError
+from dragon_finetune.evaluation.beir import is_test_set, questions_of
 from dragon_finetune.evaluation.metrics import Ranking
 from dragon_finetune.evaluation.relevance import Passage, Relevance, rank_results
 from dragon_finetune.evaluation.retrieval import retrieve
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def load_judged(path: Path | str, corpus: Sequence[Passage]) -> list[dict[str, Any]]:
-    """Return the questions of `{"questions": [{"question_id", "question", "answers": [chunk ids], "kind"?}]}`.
+    """Return the questions of `{"questions": [{"question_id", "question", "answers": [chunk ids], "kind"?}]}`, or of a
+    BEIR folder (`beir.questions_of`).
 
     Each is given `relevant_chunk_ids`, its answers.
 
@@ -26,7 +28,7 @@ def load_judged(path: Path | str, corpus: Sequence[Passage]) -> list[dict[str, A
         DataError: no such file or form, no question, an id twice, a question without text or answers, or an answer
             that is no chunk of the corpus; names the question.
     """
-    content = read_json(path)
+    content = {"questions": questions_of(path)} if is_test_set(path) else read_json(path)
     questions = content.get("questions") if isinstance(content, Mapping) else None
     if not isinstance(questions, list) or not questions:
         raise DataError(f'{path} holds no judged questions; it must be {{"questions": [...]}}.')
@@ -112,9 +114,10 @@ def rank_judged(
     relevance: Relevance,
     *,
     vectors: Path | None = None,
+    text_field: str | None = None,
 ) -> list[Ranking]:
     """Return how a model ranks the answers of each question, over the chunks of the files (see `retrieve`)."""
-    found = rank_results(retrieve(embedder, files, questions, vectors=vectors), relevance)
+    found = rank_results(retrieve(embedder, files, questions, vectors=vectors, text_field=text_field), relevance)
     rankings = [found[question["question_id"]] for question in questions]
     assert all(ranking is not None for ranking in rankings), "load_judged let a question without answers pass"
     return [ranking for ranking in rankings if ranking is not None]

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.asking import JudgedQuestions
+from dragon_finetune.evaluation.beir import chunk_files
 from dragon_finetune.evaluation.calibration import Calibration, calibrate
 from dragon_finetune.evaluation.comparing import compare, correct_for_looking
 from dragon_finetune.evaluation.comparison import Comparison
+from dragon_finetune.evaluation.judged_alone import require_models
 from dragon_finetune.evaluation.markdown import markdown
 from dragon_finetune.evaluation.report import Attachments, write_html
 from dragon_finetune.evaluation.runs import Corpus, Run, load_runs
@@ -32,6 +34,7 @@ class Request:
         seed: of the resampling.
         era: "a" or "b", by whose rules; default: what the answers files tell.
         judged: questions with the ids of the chunks that answer them, asked of both models; they decide.
+        text_field: the field of the chunks that holds the text (`read_chunks`).
     """
 
     base: str
@@ -43,6 +46,12 @@ class Request:
     seed: int = 0
     era: str | None = None
     judged: Path | None = None
+    text_field: str | None = None
+
+    @property
+    def corpus(self) -> Corpus:
+        """What runs are scored over."""
+        return Corpus(chunk_files(self.judged, self.files), self.questions, text_field=self.text_field)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Outcome:
     runs: list[Run]
     calibration: Calibration | None
     model: str | None
-    files: tuple[Path, ...]
+    corpus: Corpus
 
     @property
     def exit_code(self) -> int:
@@ -100,8 +109,8 @@ class Outcome:
         from dragon_finetune.tokens.counting import TokenCounter
 
         texts: Iterable[str]
-        if self.files:
-            texts = [chunk.text for chunk in Corpus(self.files).chunks]
+        if self.corpus.files:
+            texts = [chunk.text for chunk in self.corpus.chunks]
         else:
             texts = {str(chunk["text"]) for result in self.runs[0].results for chunk in result["retrieved_chunks"]}
         counts = list(TokenCounter(self.model).counts(list(texts)))
@@ -120,7 +129,7 @@ def judge(request: Request) -> Outcome:
         DataError: a bad file, or files over different questions or of different eras.
         SettingsError: a model without chunk files or questions, judged questions without models, or no such era.
     """
-    corpus = Corpus(request.files, request.questions)
+    corpus = request.corpus
     asked = _asked(request, corpus)
     base, *runs = load_runs([request.base, *request.candidates], corpus, request.era)
     comparisons = []
@@ -143,18 +152,14 @@ def judge(request: Request) -> Outcome:
         runs=[runs[place] for place in order],
         calibration=_calibration(base, best),
         model=best.model or request.model,
-        files=request.files,
+        corpus=corpus,
     )
 
 
 def _asked(request: Request, corpus: Corpus) -> JudgedQuestions | None:
     if request.judged is None:
         return None
-    for source in (request.base, *request.candidates):
-        if source.endswith(".json"):
-            raise SettingsError(
-                f"judged questions are asked of models, and {source} is an answers file. Give the models."
-            )
+    require_models((request.base, *request.candidates))
     return JudgedQuestions(request.judged, corpus, request.base, seed=request.seed)
 
 

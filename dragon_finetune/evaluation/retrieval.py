@@ -9,6 +9,7 @@ import platformdirs
 
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.errors import DataError
 from dragon_finetune.index.bulk import embed_files
 from dragon_finetune.index.shards import VectorStore
 
@@ -22,6 +23,7 @@ def retrieve(
     *,
     top_k: int = TOP_K,
     vectors: Path | str | None = None,
+    text_field: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return each question with its nearest chunks, in the form of the host's answers (HOST_CONTRACT 10, era A).
 
@@ -35,15 +37,16 @@ def retrieve(
         top_k: chunks per question.
         vectors: folder in which vectors are kept by fingerprint, so that no text is embedded twice; default: the
             user's cache.
+        text_field: the field of the chunks that holds the text (`read_chunks`).
 
     Raises:
-        DataError: a bad line in a chunk file.
+        DataError: a bad record in a chunk file, or a `temporal_order` that is no number.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
     folder = Path(vectors) if vectors else platformdirs.user_cache_path("dragon-finetune") / "vectors"
-    embed_files(files, folder, embedder)
+    embed_files(files, folder, embedder, text_field=text_field)
     store = VectorStore(folder, embedder)
-    chunks = list(read_chunks(files, unique=False))
+    chunks = list(read_chunks(files, unique=False, text_field=text_field))
     matrix = np.stack([store.vector(key) for key in embedder.vector_keys([chunk.text for chunk in chunks])])
     asked = embedder.encode([str(question["question"]) for question in questions], role="query")
     distances = np.maximum(2 - 2 * (asked @ matrix.T), 0)
@@ -61,7 +64,10 @@ def retrieve(
 
 def _order(chunk: ChunkRef) -> float:
     order = chunk.metadata.get("temporal_order")
-    return float(order) if order is not None else -np.inf
+    try:
+        return float(order) if order is not None else -np.inf
+    except (TypeError, ValueError):
+        raise DataError(f"{chunk.where}: temporal_order is {order!r:.60}; it must be a number.") from None
 
 
 def _answer(chunk: ChunkRef, distance: float) -> dict[str, Any]:

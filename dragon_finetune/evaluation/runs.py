@@ -26,16 +26,18 @@ class Corpus:
         files: chunk files; empty if unknown: then recall and its like can't be told.
         questions: the questions file, for models.
         vectors: folder in which vectors are kept; default: the user's cache.
+        text_field: the field of the chunks that holds the text (`read_chunks`).
     """
 
     files: tuple[Path, ...] = ()
     questions: Path | None = None
     vectors: Path | None = None
+    text_field: str | None = None
 
     @cached_property
     def chunks(self) -> list[ChunkRef]:
         """The chunks of all files."""
-        return list(read_chunks(self.files, unique=False))
+        return list(read_chunks(self.files, unique=False, text_field=self.text_field))
 
     @cached_property
     def relevance(self) -> Relevance:
@@ -100,7 +102,9 @@ def _retrieve(model: str, corpus: Corpus) -> list[dict[str, Any]]:
 
     if not corpus.files or corpus.questions is None:
         raise SettingsError(f"{model} is no answers file (.json), so it is a model: give --chunks and --questions too.")
-    return retrieve(embedder_of(model), corpus.files, load_questions(corpus.questions), vectors=corpus.vectors)
+    questions = load_questions(corpus.questions)
+    embedder = embedder_of(model)
+    return retrieve(embedder, corpus.files, questions, vectors=corpus.vectors, text_field=corpus.text_field)
 
 
 def embedder_of(model: str) -> "FineTunedEmbedder":

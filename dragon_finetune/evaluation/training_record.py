@@ -39,6 +39,13 @@ def look_for_leaks(
         judge: the model that finds rewordings; where it is not installed, only words are compared.
         also: further questions that were asked.
     """
+    return leaks_among([*run.results, *also], pairs, judge)
+
+
+def leaks_among(
+    questions: Sequence[Mapping[str, Any]], pairs: Sequence[Pair] | None, judge: str | None = EMBEDDED
+) -> LeakReport | None:
+    """Return the leaks between questions and training pairs; arguments as for `look_for_leaks`."""
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.errors import ModelError
 
@@ -51,7 +58,7 @@ def look_for_leaks(
             embedder.folder  # noqa: B018 (opens it)
         except ModelError:
             embedder = None
-    return find_leaks([*run.results, *also], pairs, embedder)
+    return find_leaks(questions, pairs, embedder)
 
 
 def distances_of(model: str | None) -> str | None:

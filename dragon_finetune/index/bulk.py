@@ -24,7 +24,12 @@ class BulkResult:
 
 
 def embed_files(
-    files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, *, unique_ids: bool = False
+    files: Sequence[Path | str],
+    out: Path | str,
+    embedder: FineTunedEmbedder,
+    *,
+    unique_ids: bool = False,
+    text_field: str | None = None,
 ) -> BulkResult:
     """Embed every distinct text of chunk files into shards under `out`; what is there already is not done again.
 
@@ -36,25 +41,28 @@ def embed_files(
         out: the folder of the shards.
         embedder: the encoder; its fingerprint names the shards.
         unique_ids: refuse, before work starts, an id that comes twice: a collection would keep one of the two.
+        text_field: the field that holds the text (`read_chunks`).
 
     Raises:
         DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
-    total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
+    total = sum(
+        1 for _ in read_chunks(files, unique=unique_ids, text_field=text_field)
+    )  # bad input is refused before work starts
     if not total:
         raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
     # In the folder, for nothing beside it need be ours to write (a volume).
     with held(Path(out) / "shards", wait=True):
-        return _embed(files, out, embedder, total)
+        return _embed(read_chunks(files, unique=False, text_field=text_field), out, embedder, total)
 
 
-def _embed(files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, total: int) -> BulkResult:
+def _embed(chunks: Iterable[ChunkRef], out: Path | str, embedder: FineTunedEmbedder, total: int) -> BulkResult:
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0
     with progress(total=total, desc="embed", unit="chunk") as bar:
-        for group in in_groups(read_chunks(files, unique=False)):
+        for group in in_groups(chunks):
             texts = [chunk.text for chunk in group]
             keys = embedder.vector_keys(texts)
             fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in seen}

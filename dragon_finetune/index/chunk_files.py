@@ -14,7 +14,8 @@ class ChunkFiles:
     """Chunk files, read once.
 
     Args:
-        files: JSON lines of chunks; one that is given twice counts once.
+        files: chunks, in any kind of file that `read_chunks` takes; one that is given twice counts once.
+        text_field: the field that holds the text.
 
     Attributes:
         by_file: file as it was given -> its chunks, in order.
@@ -25,9 +26,9 @@ class ChunkFiles:
         DataError: as `chunks.read_chunks`.
     """
 
-    def __init__(self, files: Sequence[Path | str]) -> None:
+    def __init__(self, files: Sequence[Path | str], text_field: str | None = None) -> None:
         given = {str(absolute(file).resolve()): file for file in files}
-        chunks = list(read_chunks(list(given.values()), unique=False))
+        chunks = list(read_chunks(list(given.values()), unique=False, text_field=text_field))
         self.by_file: dict[str, list[ChunkRef]] = {str(file): [] for file in given.values()}
         for chunk in chunks:
             self.by_file[str(given[chunk.file])].append(chunk)

@@ -46,6 +46,7 @@ def examine(
     chunks: Sequence[Path | str] = (),
     others: Iterable[str] = (),
     sample: int = SAMPLE,
+    text_field: str | None = None,
 ) -> Health:
     """Compare stored vectors with what `embedder` makes of the stored documents.
 
@@ -57,6 +58,7 @@ def examine(
             wrong one is.
         others: models to try on stale vectors, beside the base that a tuned folder records.
         sample: records to compare per collection, spread evenly from the first to the last.
+        text_field: the field of the chunks that holds the text (`read_chunks`).
 
     Raises:
         DataError: no store there, or no collection of that name; names those that exist.
@@ -71,7 +73,7 @@ def examine(
         return Health(embedder.model_path, str(store), [], [Finding("no collections", message)])
     suspects = find_suspects(embedder, others)
     opened = [client.get_collection(name, embedding_function=None) for name in collections or present]
-    files = ChunkFiles(chunks) if chunks else None
+    files = ChunkFiles(chunks, text_field) if chunks else None
     contents = [Contents(list(read_texts(collection)), files) for collection in opened] if files else []
     looks = [
         _look(collection, embedder, suspects, sample, contents[number].whole if files else {})

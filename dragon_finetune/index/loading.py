@@ -23,6 +23,7 @@ def load_collection(
     name: str,
     *,
     replace: bool = False,
+    text_field: str | None = None,
 ) -> int:
     """Write the embedded chunks of `files` into a collection, by their ids; return how many.
 
@@ -35,6 +36,7 @@ def load_collection(
         store: a Chroma folder, or a server's address.
         name: the collection, made if it is new.
         replace: afterwards take out what was loaded from these files before and is in them no more.
+        text_field: the field that holds the text (`read_chunks`).
 
     Raises:
         DataError: a chunk that is not in the shards; names file and line.
@@ -42,15 +44,14 @@ def load_collection(
     """
     vectors = VectorStore(out, embedder)
     collection = open_collection(open_client(store), name, embedder)
-    chunks = progress(read_chunks(files), desc="load", unit="chunk")
+    chunks = progress(read_chunks(files, text_field=text_field), desc="load", unit="chunk")
     written = upsert(collection, _records(chunks, vectors, embedder))
     if replace:
-        _take_out_others(collection, files)
+        _take_out_others(collection, files, list(read_chunks(files, text_field=text_field)))
     return written
 
 
-def _take_out_others(collection: Any, files: Sequence[Path | str]) -> None:
-    chunks = list(read_chunks(files))
+def _take_out_others(collection: Any, files: Sequence[Path | str], chunks: Sequence[ChunkRef]) -> None:
     current, origins = {chunk.id for chunk in chunks}, Origins(files, chunks)
     remove(
         collection,

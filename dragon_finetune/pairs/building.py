@@ -33,6 +33,7 @@ class PairsRequest:
         per_chunk, seed, sources: as `PairSettings`.
         negatives: hard negatives per pair; needs the model.
         llm: also ask a language model.
+        text_field: the field of the chunks that holds the text (`read_chunks`).
     """
 
     files: Sequence[Path]
@@ -44,6 +45,7 @@ class PairsRequest:
     sources: tuple[str, ...] = ()
     negatives: int = 0
     llm: LlmSettings | None = None
+    text_field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
 
 def _records(request: PairsRequest) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (id, record) of every chunk; those over the model's limit are cut into pieces that fit."""
-    chunks = ((chunk.id, {**chunk.metadata, "text": chunk.text}) for chunk in read_chunks(request.files))
+    read = read_chunks(request.files, text_field=request.text_field)
+    chunks = ((chunk.id, {**chunk.metadata, "text": chunk.text}) for chunk in read)
     if request.model is None:
         yield from chunks
         return

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from dragon_finetune.errors import DataError
+
 LINES, JSON, CSV, TSV, PARQUET, TEXT = "JSON lines", "JSON", "CSV", "TSV", "Parquet", "text"
 _KINDS = {
     ".jsonl": LINES,
@@ -36,6 +38,12 @@ def without_suffixes(path: Path | str) -> Path:
 def is_chunk_file(name: Path | str) -> bool:
     """Tell whether a loose argument is a file of chunks, and neither a model nor an answers file (.json)."""
     return _KINDS.get(_unpacked(name).suffix.lower(), JSON) not in (JSON, TEXT)
+
+
+def require_lines(path: Path | str) -> None:
+    """Raise DataError where what is written, JSON lines, would be read as another kind by its name."""
+    if is_packed(path) or kind_of(path) not in (LINES, JSON):
+        raise DataError(f"{path} would hold JSON lines, whatever it is called. Give a name that ends in .jsonl.")
 
 
 def _unpacked(path: Path | str) -> Path:

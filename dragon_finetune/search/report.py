@@ -49,12 +49,17 @@ class SearchOutcome:
 
 
 def finish(
-    result: SearchResult, base_model: str, files: Sequence[Path], questions: Path | None, html: Path | None
+    result: SearchResult,
+    base_model: str,
+    files: Sequence[Path],
+    questions: Path | None,
+    html: Path | None,
+    text_field: str | None = None,
 ) -> SearchOutcome:
     """Return the outcome: the winner alone is asked the test questions, if files and questions are given."""
     scored = None
     if files and questions and result.best:
-        scored = judge(Request(base_model, (str(result.best),), tuple(files), questions))
+        scored = judge(Request(base_model, (str(result.best),), tuple(files), questions, text_field=text_field))
     outcome = SearchOutcome(result, scored)
     if html:
         outcome.write_html(html)

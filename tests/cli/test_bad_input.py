@@ -114,7 +114,7 @@ ROWS = [
     ),
     # what is not there, or is something else
     ("audit nothing.jsonl --model tiny", {}, "nothing.jsonl does not exist"),
-    ("audit folder --model tiny", {}, "folder can't be read"),
+    ("audit folder --model tiny", {}, "folder holds no .txt or .md files; it is empty"),
     ("audit chunks.jsonl --model nobody/nothing", {}, "nobody/nothing"),
     ("audit chunks.jsonl --model chunks.jsonl", {}, "is a file"),
     ("audit chunks.jsonl --model folder", {}, "modules.json is missing"),

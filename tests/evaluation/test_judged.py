@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import run_here
+from files_of_kinds import write_beir
 from hypothesis import given
 from hypothesis import strategies as st
 from test_compare import BASE, BETTER, answers
@@ -12,6 +13,8 @@ from dragon_finetune import compare
 from dragon_finetune.chunks import read_chunks
 from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.judged import compare_judged, load_judged
+from dragon_finetune.evaluation.judged_alone import JudgedOutcome
+from dragon_finetune.evaluation.leaks import Leak, LeakReport
 from dragon_finetune.evaluation.metrics import rank
 
 TEXTS = [f"House {n} keeps its {thing}." for n, thing in enumerate(("lamp", "oar", "bell", "salt", "wick"))]
@@ -107,3 +110,43 @@ def test_compare_asks_two_models_and_puts_it_first(tiny, trained, tmp_path, chun
     refused = run_here("compare", "answers.json", str(tiny), "--chunks", str(chunks), "--judged", str(file))
     assert refused.returncode == 2
     assert "judged questions are asked of models" in refused.stderr
+
+
+def test_a_beir_folder_is_a_test_set_by_its_test_judgements_over_its_corpus(tiny, trained, tmp_path):
+    folder = write_beir(tmp_path / "set", passages=9)
+    done = run_here("compare", tiny, trained.path, "--judged", folder, "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == found["verdict"]["exit_code"]
+    assert found["judged"]["nDCG@10"]["questions"] == 3
+    assert found["leaks"]["queries"] > 0
+    assert "BEIR, 3 queries, qrels/test.tsv: 3 answers (any score above 0)" in done.stderr
+    assert "BEIR, 9 passages" in done.stderr
+    one = run_here("evaluate", "--model", tiny, "--judged", folder / "qrels" / "dev.tsv", "--json")
+    assert one.returncode == 0, one.stderr
+    assert json.loads(one.stdout)["questions"] == 3
+    assert "qrels/dev.tsv: 3 answers" in one.stderr
+
+
+def test_judged_questions_alone_say_what_they_show(tiny, trained, tmp_path, chunks):
+    file = tmp_path / "judged.json"
+    file.write_text(json.dumps({"questions": [question(n, [f"c{n}"]) for n in range(5)]}), encoding="utf-8")
+    done = run_here("compare", tiny, tiny, trained.path, "--chunks", chunks, "--judged", file)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("best of 2 candidates")
+    assert "No difference is shown; keep the base" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "p", "outcome", "code"),
+    [(BAD, GOOD, 0.001, "finds more", 0), (GOOD, BAD, 0.001, "finds less", 1), (BAD, GOOD, 0.2, "not shown", 1)],
+)
+def test_alone_they_decide_by_the_corrected_p(base, tuned, p, outcome, code):
+    found = JudgedOutcome(["m"], [judged(base, tuned)], [p], [None])
+    assert (found.verdict.outcome, found.exit_code) == (outcome, code)
+    assert "Leaks were not looked for" in str(found)
+
+
+def test_alone_they_are_contaminated_by_a_leak():
+    leak = LeakReport({1: Leak(1, "a", "a", "the same", 1.0)}, 9)
+    found = JudgedOutcome(["m"], [judged(BAD, GOOD)], [0.001], [leak])
+    assert (found.verdict.outcome, found.exit_code) == ("contaminated", 1)
