@@ -47,9 +47,8 @@ def embed_files(
         DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
-    total = sum(
-        1 for _ in read_chunks(files, unique=unique_ids, text_field=text_field)
-    )  # bad input is refused before work starts
+    # Bad input is refused before work starts.
+    total = sum(1 for _ in read_chunks(files, unique=unique_ids, text_field=text_field))
     if not total:
         raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
     # In the folder, for nothing beside it need be ours to write (a volume).

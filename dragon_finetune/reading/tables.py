@@ -13,7 +13,7 @@ from dragon_finetune.reading.opening import opened
 
 _LONGEST_CELL = 2**31 - 1  # characters; csv's own limit is less than a chapter
 _ROWS_AT_ONCE = 256
-_BYTES_AT_ONCE = 1 << 20
+_BYTES_AT_ONCE = 1 << 16
 
 
 def read_csv(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -84,8 +84,8 @@ def read_parquet(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     with readable(path):
         try:
             with path.open("rb") as opened_file:
-                file = pyarrow.parquet.ParquetFile(opened_file, buffer_size=_BYTES_AT_ONCE)
-                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                file = pyarrow.parquet.ParquetFile(opened_file, buffer_size=_BYTES_AT_ONCE, pre_buffer=False)
+                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, {name: _plain(value) for name, value in row.items()}
