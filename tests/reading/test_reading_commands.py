@@ -129,7 +129,7 @@ def test_what_is_damaged_ends_with_2_and_its_name(here, name, line):
         ("evaluate answers.json --judged set", "--judged asks a model and stands alone"),
         ("compare tiny tiny --judged set --html x.html", "need --questions"),
         ("compare answers.json tiny --judged set", "answers.json is an answers file"),
-        ("compare tiny tiny --judged set/qrels/dev.tsv", "set has no qrels/dev.tsv"),
+        ("compare tiny tiny --judged set/qrels/dev.tsv", "set/qrels/dev.tsv does not exist"),
         ("compare tiny tiny --judged set", "set has no qrels/test.tsv"),
     ],
 )
