@@ -88,14 +88,15 @@ def read_items(path: Path | str) -> Items:
 
 def _without_gaps(records: Iterator[Placed]) -> Iterator[Placed]:
     for where, record in records:
-        yield where, {name: value for name, value in record.items() if value is not None}
+        # A text must be seen to be empty; anything else may be left out.
+        kept = {name: value for name, value in record.items() if value is not None}
+        yield where, {**kept, "text": ""} if "text" in record.keys() - kept.keys() else kept
 
 
 def _of_beir(path: Path | str) -> Items:
     judged = read_judged(path, "train")
     if judged.file.stem == "test":
         warnings.warn(f"{judged.file} is for tests: what is trained on it proves nothing by it.", stacklevel=2)
-
     texts, passages = texts_of(judged)
     records = (
         (f"{judged.file}, query {query}", judged_pair(query, judged.queries[query], passage, texts[passage]))

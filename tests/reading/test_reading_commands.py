@@ -138,3 +138,27 @@ def test_judged_questions_in_the_wrong_place(here, line, words):
     done = run_here(*line.split())
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_doctor_finds_the_texts_in_the_field_that_holds_them(here):
+    load = "embed texts.csv --model tiny --out shards --store store --collection notes --text-field body"
+    assert run_here(*load.split()).returncode == 0
+    look = "doctor --model tiny --store store --chunks texts.csv"
+    assert run_here(*look.split(), "--text-field", "body").returncode == 0
+    assert run_here(*look.split()).returncode == 2
+
+
+def test_a_time_that_is_no_number_is_refused_by_name(here):
+    write_records(here / "chunks.csv", [{"text": "The lamp.", "temporal_order": "soon"}])
+    judged = {"questions": [{"question_id": 1, "question": "who", "answers": ["chunks_0"]}]}
+    (here / "judged.json").write_text(json.dumps(judged), encoding="utf-8")
+    done = run_here(*"evaluate --model tiny --chunks chunks.csv --judged judged.json".split())
+    assert done.returncode == 2
+    assert "chunks.csv, row 1: temporal_order is 'soon'; it must be a number" in done.stderr
+
+
+def test_an_empty_cell_is_an_empty_text_to_the_audit_too(here):
+    (here / "gap.csv").write_text("text,n\nx,1\n,2\n", encoding="utf-8")
+    done = run_here("audit", "gap.csv", "--model", "tiny")
+    assert done.returncode == 2
+    assert "gap.csv, row 2: the text is empty" in done.stderr
