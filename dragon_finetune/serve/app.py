@@ -48,6 +48,7 @@ def build_app(
         middleware=[Middleware(Gate, meter=meter, paths=paths, hosts=hosts, key=key, refuse=_refuse)],
         exception_handlers={RequestError: _refused, HTTPException: _not_there, Exception: _failed},
     )
+    app.router.redirect_slashes = False  # to wherever the caller's Host header says
     app.state.service, app.state.meter = service, meter
     return app
 

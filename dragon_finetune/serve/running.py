@@ -31,7 +31,7 @@ class Address:
     """Where the server listens, and the key that it asks for.
 
     Raises:
-        SettingsError: the address is not the loopback's and there is no key, or the key is empty.
+        SettingsError: no such port; the address is not the loopback's and there is no key; or the key is empty.
     """
 
     host: str = "127.0.0.1"
@@ -41,6 +41,8 @@ class Address:
     def __post_init__(self) -> None:
         if self.key is not None and (not self.key.strip() or not self.key.isascii()):
             raise SettingsError("--api-key must be ASCII characters, and not only white space.")
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"--port is {self.port}; it is 1 to 65535, or 0 for any that is free.")
         if not self.is_loopback and self.key is None:
             raise SettingsError(
                 f"--host {self.host} lets other machines in: give --api-key (or DRAGON_FINETUNE_API_KEY), or listen on "
@@ -72,7 +74,7 @@ class Address:
             if os.name == "posix":  # elsewhere it would let two servers have one port
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(place)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise SettingsError(
                 f"{self.host}:{self.port} can't be listened on ({error}). Give another --port, or stop what has it."
             ) from None
@@ -125,6 +127,7 @@ async def _serve(
     for each in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises a signal again once it has stopped; a server that was told to stop has not failed.
         signal.signal(each, lambda *_: None)
+    bound.listen(config.backlog)  # whoever reads the next line may ask at once
     host, port = bound.getsockname()[:2]
     print(f"serving {', '.join(catalogue.names)} on http://{host}:{port}", file=sys.stderr, flush=True)
     await uvicorn.Server(config).serve(sockets=[bound])
