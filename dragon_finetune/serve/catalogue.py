@@ -1,5 +1,6 @@
 """Which models are served, under which names, and which role a name asks for."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from dragon_finetune.serve.request_error import RequestError
 
 # What a name may end in. Ollama puts "latest" behind a name that has no tag.
 _TAGS: dict[str, Role | None] = {"latest": None, "query": "query", "document": "document"}
+# Nomic's prompts, which many programs put before every text; Dragon's Codex without the colon.
+_BY_HAND = re.compile(r"search_(query|document):? ?")
 # `input_type` as Cohere, Voyage and NVIDIA call it.
 _INPUT_TYPES: dict[str, Role] = {
     "query": "query",
@@ -31,11 +34,15 @@ class Served:
     role: Role | None
 
     def placed(self, text: str) -> tuple[str, Role]:
-        """Return a text without a prompt of the model's that it begins with already, and its role.
+        """Return a text without a prompt that it begins with already, and its role.
 
-        A plain name is the document role, unless the text brings the model's query prompt along, as programs do that
-        know what the model wants: a prompt must not stand there twice.
+        A plain name is the document role, unless the text brings a query's prompt along, as programs do that know what
+        the model wants: a prompt must not stand there twice, nor the name of one where the model has none.
         """
+        if by_hand := _BY_HAND.match(text):
+            named: Role = "query" if by_hand[1] == "query" else "document"
+            if self.role in (None, named) and by_hand.end() < len(text):
+                return text[by_hand.end() :], named
         prompts = self.embedder.folder.prompts
         for role in (self.role,) if self.role else ("query", "document"):
             prompt = prompts.of(role)

@@ -37,7 +37,14 @@ def test_the_role_is_said_by_the_name_by_input_type_or_by_a_prompt_that_is_there
     ]
     for answer in asked:
         np.testing.assert_allclose(vector(answer), query, atol=2e-6)
-    told = [ollama(server, text), openai(server, text, input_type="passage"), ollama(server, prompts.document + text)]
+    for glued in ("search_query" + text, "search_query:" + text, "search_query " + text):
+        np.testing.assert_allclose(vector(ollama(server, glued)), query, atol=2e-6)
+    told = [
+        ollama(server, "search_document" + text),
+        ollama(server, text),
+        openai(server, text, input_type="passage"),
+        ollama(server, prompts.document + text),
+    ]
     for answer in told:
         np.testing.assert_allclose(vector(answer), document, atol=2e-6)
     assert openai(server, text, "tuned:query", input_type="document").status_code == 400
