@@ -20,11 +20,9 @@ def served(tiny, cache_of_this_session):
 
 def stored(folder):
     """Return text and vector of every record in the host's pickles."""
-    rows = {}
-    for file in sorted((folder / "data" / "embeddings").glob("*.pkl")):
-        rows |= pickle.loads(file.read_bytes())
-    assert rows
-    return [(row["text"], row["embedding"]) for row in rows.values()]
+    files = sorted((folder / "data" / "embeddings").glob("*.pkl"))
+    rows = [row for file in files for row in pickle.loads(file.read_bytes()).values()]
+    return [(row["text"], row["embedding"]) for row in rows]
 
 
 def documents(model, texts):
@@ -32,6 +30,7 @@ def documents(model, texts):
 
 
 def cosines(one, other):
+    assert len(one) == len(other) > 0
     return (np.array(one) * np.array(other)).sum(axis=1)
 
 
