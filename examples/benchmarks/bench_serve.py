@@ -104,9 +104,9 @@ def measure(name: str, url: str, model: str, load: Load, clients: int, seconds: 
     times = sorted(1000 * seconds for _, seconds, _ in answers)
     tokens = sum(load.tokens[place] for place, _, _ in answers) / took
     print(
-        f"{name:<16} {load.name:<12} {clients:>3} clients  p50 {statistics.median(times):8.1f} ms  p99 "
-        f"{times[int(0.99 * (len(times) - 1))]:8.1f} ms  {len(answers) / took:8.1f} requests/s  {tokens:9,.0f} tokens/s "
-        f" least cosine {cosine:.5f}",
+        f"{name:<10} {load.name:<12} {clients:>3} clients  p50 {statistics.median(times):8.1f} ms  p99 "
+        f"{times[int(0.99 * (len(times) - 1))]:8.1f} ms  {len(answers) / took:8.1f} requests/s "
+        f"{tokens:9,.0f} tokens/s  least cosine {cosine:.5f}",
         flush=True,
     )
     return tokens
