@@ -51,15 +51,21 @@ def loads(embedder: FineTunedEmbedder) -> list[Load]:
     ]
 
 
-async def client(url: str, bodies: list[bytes], first: int, until: float, answers: list) -> None:
+def client_head(url: str) -> tuple[tuple[str, int], bytes]:
+    """Return host and port, and the beginning of a request for vectors."""
     place = urlsplit(url)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=1 << 24)
     head = f"POST {place.path}/embeddings HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+    return (place.hostname or "127.0.0.1", place.port or 80), head.encode()
+
+
+async def client(url: str, bodies: list[bytes], first: int, until: float, answers: list) -> None:
+    place, head = client_head(url)
+    reader, writer = await asyncio.open_connection(*place, limit=1 << 24)
     number = first
     while time.perf_counter() < until:
         body = bodies[number % len(bodies)]
         started = time.perf_counter()
-        writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         answer = await read(reader)
         answers.append((number % len(bodies), time.perf_counter() - started, answer))
         number += 1
@@ -129,10 +135,11 @@ def direct(embedder: FineTunedEmbedder, queries: Load, batches: Load) -> float:
 
 @contextmanager
 def ours(model: str):
+    """Yield the URL of a server of the model, and its process's number."""
     command = [str(Path(sys.executable).with_name("dragon-finetune")), "serve", "--model", model, "--port", "0"]
     process = subprocess.Popen([*command, "--name", "ours"], stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
-    yield line.split()[-1] + "/v1"
+    yield line.split()[-1] + "/v1", process.pid
     process.terminate()
     process.wait()
 
@@ -149,7 +156,7 @@ def main() -> None:
     embedder = FineTunedEmbedder(options.model)
     queries, batches = loads(embedder)
     bulk = direct(embedder, queries, batches)
-    with ours(options.model) as url:
+    with ours(options.model) as (url, _):
         servers = {"ours": (url, "ours")}
         servers |= {name: (place, options.peer_model) for name, place in (each.split("=", 1) for each in options.peer)}
         for load in (queries, batches):
