@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -86,7 +86,7 @@ def serve(
     address: Address,
     *,
     on_overflow: OnOverflow = "error",
-    more: Sequence[BaseRoute] = (),
+    more: Callable[[], Sequence[BaseRoute]] = list,
 ) -> None:
     """Serve models until the process is told to stop; what is asked by then is answered first.
 
@@ -94,7 +94,7 @@ def serve(
         models: by name; the first says how much is embedded at once.
         address: where.
         on_overflow: what to do with a text over the limit where the request does not say.
-        more: further routes: the page.
+        more: makes further routes, the page, when the address is had: its corpus may take long.
 
     Raises:
         SettingsError: the address is taken; before a model is loaded.
@@ -102,9 +102,10 @@ def serve(
     """
     bound = address.bind()
     catalogue = Catalogue(models)
+    routes = more()
     for served in catalogue:
         served.embedder.encode(["warm"], role="document")
-    asyncio.run(_serve(bound, catalogue, address, on_overflow, more))
+    asyncio.run(_serve(bound, catalogue, address, on_overflow, routes))
 
 
 async def _serve(
