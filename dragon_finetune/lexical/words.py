@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import regex
 
-from dragon_finetune.wording import ENGLISH, compared, has_unspaced, normal
+from dragon_finetune.wording import ENGLISH, by_script, compared, has_unspaced, normal
 
 _WORD = regex.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _WORD_AS_TYPED = regex.compile(r"[^\W_]+(?:['’\u02bc][^\W_]+)*")
@@ -52,16 +52,16 @@ def places_of(text: str, words: Container[str], endings: str | None) -> Iterator
 
 def _words_as_typed(text: str) -> Iterator[tuple[int, int]]:
     for run in _WORD_AS_TYPED.finditer(text):
-        if has_unspaced(run[0]):
-            yield from _pairs(run)
-        else:
-            yield run.span()
+        at = run.start()
+        for part in by_script(run[0]):
+            yield from _pairs(part, at) if has_unspaced(part) else [(at, at + len(part))]
+            at += len(part)
 
 
-def _pairs(run: Any) -> Iterator[tuple[int, int]]:
-    letters = [letter.span() for letter in _LETTER.finditer(run[0])]
+def _pairs(part: str, at: int) -> Iterator[tuple[int, int]]:
+    letters = [letter.span() for letter in _LETTER.finditer(part)]
     for first, second in zip(letters, letters[1:] or letters, strict=False):
-        yield run.start() + first[0], run.start() + second[1]
+        yield at + first[0], at + second[1]
 
 
 def endings_of(texts: Iterable[str]) -> Literal["english"] | None:

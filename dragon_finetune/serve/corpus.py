@@ -27,12 +27,12 @@ class Column:
 
     Attributes:
         vectors: (chunks, dimension), unit length.
-        origin: a sentence that says where they are from.
+        origin: what is to be said of where they are from.
         stale: a collection was given, and its vectors are not this model's.
     """
 
     vectors: Vectors
-    origin: str
+    origin: str = ""
     stale: bool = False
 
 
@@ -65,7 +65,8 @@ class Corpus:
             query: (dimension,), unit length.
             k: at least 1.
         """
-        distances = np.maximum(np.round(2 - 2 * (self.columns[model].vectors @ query), _DIGITS), 0)
+        cosines = (self.columns[model].vectors @ query).astype(np.float64)
+        distances = np.maximum(np.round(2 - 2 * cosines, _DIGITS), 0)
         k = min(k, len(distances))
         near = np.flatnonzero(distances <= np.partition(distances, k - 1)[k - 1])
         best = near[np.argsort(distances[near], kind="stable")][:k]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dragon_finetune.index.chroma import Record
 
 _SAMPLE = 64
+_NAMED = 3
 
 
 def corpus_of_files(models: Mapping[str, FineTunedEmbedder], files: Sequence[Path | str]) -> Corpus:
@@ -32,12 +33,12 @@ def corpus_of_files(models: Mapping[str, FineTunedEmbedder], files: Sequence[Pat
         TokenLimitError: a text over a model's limit, and the embedder's on_overflow is "error".
     """
     files = each_once(files)
-    name = ", ".join(map(str, files))
     chunks = list(read_chunks(files, unique=False))
     if not chunks:
-        raise DataError(f"{name}: no chunks. Check the files.")
-    origin = "its vectors of the chunk files"
-    return Corpus(name, chunks, {each: Column(kept_vectors(chunks, by), origin) for each, by in models.items()})
+        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+    names = ", ".join(Path(file).name for file in files[:_NAMED])
+    name = f"{names} and {len(files) - _NAMED} more" if len(files) > _NAMED else names
+    return Corpus(name, chunks, {each: Column(kept_vectors(chunks, by)) for each, by in models.items()})
 
 
 def corpus_of_collection(models: Mapping[str, FineTunedEmbedder], store: str, name: str) -> Corpus:
