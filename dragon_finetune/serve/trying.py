@@ -81,9 +81,9 @@ class _Trial:
 
 async def _embedded(service: Service, query: str) -> dict[str, Vectors]:
     """Return the query's vector by model."""
+    # One after the other: a round is of one model anyway, and the first that refuses is the one that is named.
     models = [Served(served.name, served.embedder, "query") for served in service.catalogue]
-    made = await asyncio.gather(*(service.embed(served, [query]) for served in models))
-    return {served.name: each.vectors[0] for served, each in zip(models, made, strict=True)}
+    return {served.name: (await service.embed(served, [query])).vectors[0] for served in models}
 
 
 def _columns(corpus: Corpus, asked: _Search, queries: Mapping[str, Vectors]) -> dict[str, Any]:
