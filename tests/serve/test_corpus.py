@@ -17,6 +17,7 @@ from dragon_finetune.index.chroma import open_client
 from dragon_finetune.index.freshness import StaleIndexWarning
 from dragon_finetune.serve.corpus import Column, Corpus
 from dragon_finetune.serve.corpus_reading import corpus_of_collection, corpus_of_files
+from serve.test_page import CHROMIUM, in_a_browser
 
 
 @pytest.fixture(scope="module")
@@ -121,28 +122,30 @@ def test_wrong_use_is_refused_before_anything_is_served(tiny, arguments, words):
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr
 
 
-def test_a_server_with_a_key_says_that_its_collection_is_stale(tiny, tmp_path):
-    store = collection(tmp_path / "store", np.random.default_rng(0).normal(size=(4, 32)))
+@pytest.fixture(scope="module")
+def locked(tiny, tmp_path_factory):
+    """The address of a server with a key and a collection that nobody made."""
+    store = collection(tmp_path_factory.mktemp("store"), np.random.default_rng(0).normal(size=(4, 32)))
     over = ("--store", store, "--collection", "books", "--engine", "torch", "--precision", "fp32")
     with serving("--model", tiny, *over, "--api-key", "secret") as server:
-        assert httpx.get(server.url).status_code == 200
-        for path, body in (("models", None), ("search", json.dumps({"query": "lamp"}))):
-            assert httpx.request("POST" if body else "GET", f"{server.url}/try/{path}", content=body).status_code == 401
-        said = httpx.get(f"{server.url}/try/models", headers={"x-api-key": "secret"}).json()
-        assert (said["models"][0]["stale"], "not searched" in said["models"][0]["origin"]) == (True, True)
-        in_the_browser_it_asks_for_the_key(server.url)
+        yield server.url
 
 
-def in_the_browser_it_asks_for_the_key(url):
-    from serve.test_page import CHROMIUM
+def test_only_who_has_the_key_is_told_anything_and_that_the_collection_is_stale(locked):
+    assert httpx.get(locked).status_code == 200
+    for path, body in (("models", None), ("search", json.dumps({"query": "lamp"}))):
+        assert httpx.request("POST" if body else "GET", f"{locked}/try/{path}", content=body).status_code == 401
+    said = httpx.get(f"{locked}/try/models", headers={"x-api-key": "secret"}).json()
+    assert (said["models"][0]["stale"], "not searched" in said["models"][0]["origin"]) == (True, True)
 
-    if CHROMIUM is None:
-        return
+
+@in_a_browser
+def test_the_page_asks_for_the_key_and_stores_it_nowhere(locked):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         tab = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]).new_page()
-        tab.goto(url)
+        tab.goto(locked)
         for key, outcome in (("wrong", "text=That is not the server's key"), ("secret", ".stale >> text=not searched")):
             tab.fill("#key", key)
             tab.keyboard.press("Enter")
