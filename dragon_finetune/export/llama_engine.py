@@ -16,7 +16,8 @@ _QUIET = -1
 def embed_by_llama(folder: Path, texts: Sequence[str], limit: int) -> Vectors:
     """Return llama.cpp's vectors, (texts, dimension), of texts by the one GGUF file in a folder.
 
-    While it runs, llama.cpp listens on a free port of 127.0.0.1.
+    A text that llama.cpp refuses, because it splits it into more tokens than the limit, has a vector of zeros. While it
+    runs, llama.cpp listens on a free port of 127.0.0.1.
 
     Args:
         folder: what `write_gguf` wrote.
@@ -24,12 +25,24 @@ def embed_by_llama(folder: Path, texts: Sequence[str], limit: int) -> Vectors:
         limit: in tokens, special ones included: such a model needs a text whole in one batch.
 
     Raises:
-        ModelError: llama.cpp can't load the file, or refuses a text.
+        ModelError: llama.cpp can't load the file, or takes none of the texts.
     """
     import xllamacpp
 
     (file,) = folder.glob("*.gguf")
-    settings = xllamacpp.CommonParams()
+    try:
+        server = xllamacpp.Server(_settings(xllamacpp.CommonParams(), file, limit))
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"{file}: llama.cpp can't load it ({error}). Export the model again.") from error
+    answers = [server.handle_embeddings({"input": [text]}) for text in texts]
+    found = [answer["data"][0]["embedding"] if "data" in answer else None for answer in answers]
+    dimension = next((len(each) for each in found if each), None)
+    if dimension is None:
+        raise ModelError(f"{file}: llama.cpp takes no text ({answers[0].get('error')}). Export the model again.")
+    return np.array([each or [0.0] * dimension for each in found], dtype=np.float32)
+
+
+def _settings(settings: Any, file: Path, limit: int) -> Any:
     settings.model.path = str(file)
     settings.embedding = True
     settings.n_ctx = settings.n_batch = settings.n_ubatch = limit
@@ -39,10 +52,4 @@ def embed_by_llama(folder: Path, texts: Sequence[str], limit: int) -> Vectors:
     # Its threads wait by spinning, which two of one core make slow.
     threads = max(1, (os.cpu_count() or 1) // 2)
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
-    try:
-        answer: Any = xllamacpp.Server(settings).handle_embeddings({"input": list(texts)})
-        found = sorted(answer["data"], key=lambda each: each["index"])
-    except (RuntimeError, KeyError, TypeError) as error:
-        said = answer.get("error") if isinstance(error, KeyError) else error
-        raise ModelError(f"llama.cpp can't run the export: {said}. Nothing is left of it.") from error
-    return np.array([each["embedding"] for each in found], dtype=np.float32)
+    return settings

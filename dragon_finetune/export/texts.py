@@ -34,23 +34,26 @@ class ProofTexts(NamedTuple):
 
 
 def proof_texts(source: Source, file: Path | None = None) -> ProofTexts:
-    """Return 64 documents, none over the limit: drawn from the user's, odd ones, and two as long as can be.
+    """Return 64 documents within the limit: drawn from the user's, odd ones, and two as long as can be.
+
+    A text over the limit is cut behind a word.
 
     Args:
         source: the model.
         file: JSON lines with `text`. Default: what the model was trained on, if its folder tells; else general texts.
 
     Raises:
-        DataError: the file can't be read, or no text in it is within the limit.
+        DataError: the file can't be read, or has no text of which a word is within the limit.
     """
     given, origin = _given(source, file)
     counter = TokenCounter(source.folder)
-    odd = [text for text in [*_ODD, *_longest(given, counter, source.limit)] if _fits([text], counter, source.limit)]
+    odd = [*_ODD, *_longest(given, counter, source.limit)]
     dice = random.Random(0)
-    drawn = dice.sample(given, min(len(given), 4 * COUNT))
-    within = _fits(drawn, counter, source.limit)[: COUNT - len(odd)]
+    drawn = dice.sample(given, min(len(given), COUNT))
+    within = [cut for text in drawn if (cut := _cut(text.split(), counter, source.limit, text))][: COUNT - len(odd)]
     if file and not within:
-        raise DataError(f"{file}: no text is within the limit of {source.limit} tokens. Chunk them smaller.")
+        raise DataError(f"{file}: no text has a word within the limit of {source.limit} tokens. Give other texts.")
+    odd = [cut for text in odd if (cut := _cut(text.split(), counter, source.limit, text))]
     return ProofTexts([*within, *odd], f"{len(within)} of {origin}, {len(odd)} odd and long ones")
 
 
@@ -73,17 +76,24 @@ def _general() -> Iterator[str]:
         yield " ".join(dice.choices(words, k=5 + number))
 
 
-def _fits(texts: Sequence[str], counter: TokenCounter, limit: int) -> list[str]:
-    return [text for text, tokens in zip(texts, counter.counts(texts), strict=True) if tokens <= limit]
+def _cut(words: Sequence[str], counter: TokenCounter, limit: int, text: str | None = None) -> str:
+    """Return the text if it is within the limit, else as many of its words as are, "" for none."""
+    if text and _fits(text, counter, limit):
+        return text
+    low, high = 0, len(words)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _fits(" ".join(words[:middle]), counter, limit) else (low, middle - 1)
+    return " ".join(words[:low])
+
+
+def _fits(text: str, counter: TokenCounter, limit: int) -> bool:
+    return counter.full_counts([text])[0] <= limit
 
 
 def _longest(texts: Sequence[str], counter: TokenCounter, limit: int) -> list[str]:
-    """Return one text exactly as long as whole words of the texts allow, and one of half that."""
+    """Return one text as long as whole words of the texts allow, and one of half its words."""
     words = " ".join(texts).split()[:_WORDS_OF_A_LONG_TEXT] or ["tide"]
     words *= -(-limit // len(words))
-    low, high = 1, len(words)
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = _fits([" ".join(words[:middle])], counter, limit)
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return [" ".join(words[:low]), " ".join(words[: max(1, low // 2)])]
+    longest = _cut(words, counter, limit).split()
+    return [" ".join(longest), " ".join(longest[: len(longest) // 2])]

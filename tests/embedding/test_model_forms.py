@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import fetch
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.embedding.fingerprint import fingerprint, is_mark_of
@@ -138,13 +139,6 @@ def transformers_4(tmp_path_factory):
     target = tmp_path_factory.mktemp("transformers4")
     fetch(target, "transformers<5", "tokenizers>=0.22,<=0.23", "huggingface-hub<1", "datasets<4.2")
     return target
-
-
-def fetch(target, *packages):
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", target]
-    done = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"the package index has no {packages[0]}, or can't be reached: {done.stderr[-200:]}")
 
 
 @pytest.mark.slow
