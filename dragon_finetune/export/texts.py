@@ -52,20 +52,19 @@ def proof_texts(source: Source, file: Path | None = None) -> ProofTexts:
     drawn = dice.sample(given, min(len(given), COUNT))
     within = [cut for text in drawn if (cut := _cut(text.split(), counter, source.limit, text))][: COUNT - len(odd)]
     if file and not within:
-        raise DataError(f"{file}: no text has a word within the limit of {source.limit} tokens. Give other texts.")
+        found = f"no text has a word within the limit of {source.limit} tokens" if given else "there is no text in it"
+        raise DataError(f"{file}: {found}. Give JSON lines with `text`.")
     odd = [cut for text in odd if (cut := _cut(text.split(), counter, source.limit, text))]
     return ProofTexts([*within, *odd], f"{len(within)} of {origin}, {len(odd)} odd and long ones")
 
 
 def _given(source: Source, file: Path | None) -> tuple[list[str], str]:
     if file:
-        texts, origin = [chunk.text for chunk in read_chunks([file], unique=False)], str(file)
-    else:
-        # Of a hashed training there is nothing but hashes, each one word.
-        pairs = read_training_queries(source.folder.path) or []
-        texts = [text for pair in pairs for text in (pair.query, pair.positive) if " " in text]
-        origin = "the model's training" if texts else "general texts"
-    return list(dict.fromkeys(texts or _general())), origin
+        return list(dict.fromkeys(chunk.text for chunk in read_chunks([file], unique=False))), str(file)
+    # Of a hashed training there is nothing but hashes, each one word.
+    pairs = read_training_queries(source.folder.path) or []
+    texts = list(dict.fromkeys(text for pair in pairs for text in (pair.query, pair.positive) if " " in text))
+    return (texts, "the model's training") if texts else (list(dict.fromkeys(_general())), "general texts")
 
 
 def _general() -> Iterator[str]:

@@ -119,6 +119,16 @@ def test_what_training_saves_is_read_by_ollama_and_by_engines_that_read_flags(tr
     assert settings == {"max_seq_length": 56, "do_lower_case": False}
 
 
+def test_so_is_a_folder_with_words_made_of_one_that_is_not(tiny, tmp_path):
+    from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
+
+    texts = [f"Zorbax{n} lit the lamp of the Oriel. House {n} has an oar of ash." for n in range(30)]
+    made = make_lexical_folder(tiny, tmp_path / "words", Words(texts, 128))
+    assert ollama_reads(made.path) == (1, True)
+    dense = fingerprint(ModelFolder.open(made.path), dense_only=True)
+    assert dense == fingerprint(ModelFolder.open(tiny))
+
+
 OLD = ("3.4.1", "4.1.0", "5.0.0", "5.4.0")
 ENCODE = """
 import json, sys, warnings
