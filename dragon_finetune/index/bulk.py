@@ -44,17 +44,22 @@ def embed_files(
     total = sum(1 for _ in read_chunks(files, unique=unique_ids))  # bad input is refused before work starts
     if not total:
         raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+    return embed_each(read_chunks(files, unique=False), total, out, embedder)
+
+
+def embed_each(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
+    """Embed every distinct text of chunks, `total` in number, as `embed_files` does those of files."""
     # In the folder, for nothing beside it need be ours to write (a volume).
     with held(Path(out) / "shards", wait=True):
-        return _embed(files, out, embedder, total)
+        return _embed(chunks, total, out, embedder)
 
 
-def _embed(files: Sequence[Path | str], out: Path | str, embedder: FineTunedEmbedder, total: int) -> BulkResult:
+def _embed(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0
     with progress(total=total, desc="embed", unit="chunk") as bar:
-        for group in in_groups(read_chunks(files, unique=False)):
+        for group in in_groups(chunks):
             texts = [chunk.text for chunk in group]
             keys = embedder.vector_keys(texts)
             fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in seen}
