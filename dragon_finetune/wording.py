@@ -58,11 +58,17 @@ def compared(words: Iterable[str]) -> Iterator[str]:
         if word.isascii() or not _HAS_UNSPACED.search(word):
             yield word
             continue
-        for run in _RUN.findall(word):
+        for run in by_script(word):
             if len(run) > 1 and _STARTS_UNSPACED.match(run):
                 yield from (run[at : at + 2] for at in range(len(run) - 1))
             else:
                 yield run
+
+
+def by_script(word: str) -> list[str]:
+    """Return the parts of a word, in order, that are of scripts without spaces, and those that are not."""
+    parts: list[str] = _RUN.findall(word)
+    return parts
 
 
 def spoken(text: str) -> list[str]:

@@ -145,6 +145,14 @@ def write_jsonl(tmp_path) -> Callable[[str, list], Path]:
     return write
 
 
+def fetch(target: Path, *packages: str) -> None:
+    """Install packages, and nothing that they need, into a folder; skip where the package index can't be reached."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", target]
+    done = subprocess.run([*map(str, command), *packages], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"the package index has no {packages[0]}, or can't be reached: {done.stderr[-200:]}")
+
+
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run the installed command in a folder."""
     return subprocess.run(

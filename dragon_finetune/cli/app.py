@@ -2,7 +2,7 @@
 
 import typer
 
-from dragon_finetune.cli import host, index, judging, making, searching, text, words
+from dragon_finetune.cli import exporting, host, index, judging, making, searching, serving, text, words
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 for command in (
@@ -14,10 +14,12 @@ for command in (
     making.pairs,
     making.train,
     words.lexicon,
+    exporting.export,
     searching.search,
     judging.evaluate,
     judging.compare,
     judging.calibrate,
+    serving.serve,
 ):
     app.command()(command)
 app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(host.run_host)

@@ -20,7 +20,8 @@ def cache_folder(mark: str) -> Path:
     Never beside the model: what lies in its folder came with it, and a converted model can't be told from a forged one.
 
     Args:
-        mark: the model's fingerprint, which names the folder: another model never finds these things.
+        mark: the model's fingerprint, which names the folder: another model never finds these things. What lies in
+            folders by fingerprint itself may be called by what it is.
     """
     said = os.environ.get(PLACE)
     root = Path(said).expanduser().absolute() if said else Path(platformdirs.user_cache_dir("dragon-finetune"))

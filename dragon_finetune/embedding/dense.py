@@ -14,7 +14,7 @@ from dragon_finetune.embedding.unit import pooled, require_sound, unit
 from dragon_finetune.errors import DataError, TokenLimitError
 from dragon_finetune.model_folder import ModelFolder, Role
 from dragon_finetune.progress import progress
-from dragon_finetune.settings import WAYS_TO_SPLIT
+from dragon_finetune.settings import WAYS_TO_SPLIT, OnOverflow
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.batching import TokenBatcher
 from dragon_finetune.tokens.counting import TokenCounter
@@ -27,10 +27,11 @@ _WORTH_MEASURING = 50_000  # tokens in one call, below which the measurement of 
 
 
 class Batching(NamedTuple):
-    """How one call is embedded: texts per batch at most, and whether stderr hears how far it is."""
+    """How one call is embedded: texts per batch at most, whether stderr hears how far it is, its own overflow rule."""
 
     max_rows: int | None = None
     show: bool = False
+    on_overflow: OnOverflow | None = None
 
 
 class DenseEmbedder:
@@ -82,17 +83,24 @@ class DenseEmbedder:
         full = self.engine.dimension
         return min(full, self.options.truncate_dim or full)
 
+    @property
+    def budget(self) -> int:
+        """Tokens of a padded batch, as far as is known without measuring."""
+        return self.options.budget or self._choice.default_budget(self.engine)
+
     def embed(self, texts: Sequence[str], role: Role | None, batching: Batching) -> tuple[Vectors, list[int]]:
         """Return unit vectors, (texts, dimension), in order, and each text's tokens. Raises as `embed_chunks` does."""
         if isinstance(texts, str):
             raise DataError("texts is one string; give a list of strings.")
         texts = [check_text(text, f"text {index}") for index, text in enumerate(texts)]
-        tokens, over = self._counted(texts, role)
-        if over and self.options.on_overflow == "truncate":
+        rule = batching.on_overflow or self.options.on_overflow
+        tokens, over = self._counted(texts, role, rule)
+        # Who asks one call for it has been told already.
+        if over and rule == "truncate" and not batching.on_overflow:
             limit = self.folder.limit or 0
             lost = sum(tokens[index] - limit for index in over)
             warnings.warn(f"{len(over)} of {len(texts)} texts cut to {limit} tokens; {lost} tokens lost.", stacklevel=5)
-        if over and self.options.on_overflow == "split":
+        if over and rule == "split":
             vectors = self._embed_split(texts, tokens, over, role, batching)
         else:
             vectors = self._forward(texts, tokens, role, batching)
@@ -100,15 +108,23 @@ class DenseEmbedder:
 
     def vector_keys(self, texts: Sequence[str]) -> list[bytes]:
         """Return the keys of documents' vectors (`fingerprint.vector_key`), in order. Raises TokenLimitError."""
-        over = set(self._counted(texts, "document")[1])
+        over = set(self._counted(texts, "document", self.options.on_overflow)[1])
         return [vector_key(text, self.options.on_overflow if n in over else "") for n, text in enumerate(texts)]
 
-    def _counted(self, texts: Sequence[str], role: Role | None) -> tuple[list[int], list[int]]:
+    def counts(self, texts: Sequence[str], role: Role | None) -> list[int]:
+        """Return each text's tokens, special tokens and prompt included, whatever the limit.
+
+        Raises:
+            DataError: a text is empty or not a string; names its place.
+        """
+        return list(self._counter(role).counts(texts))
+
+    def _counted(self, texts: Sequence[str], role: Role | None, rule: OnOverflow) -> tuple[list[int], list[int]]:
         """Return each text's tokens, and which texts are over the limit; refuse them where that is the rule."""
-        tokens = list(self._counter(role).counts(texts))
+        tokens = self.counts(texts, role)
         limit = self.folder.limit
         over = [index for index, count in enumerate(tokens) if limit is not None and count > limit]
-        if over and self.options.on_overflow == "error":
+        if over and rule == "error":
             raise self._too_long(texts, tokens, over)
         return tokens, over
 

@@ -173,7 +173,13 @@ class FineTunedEmbedder:
         return self.encode([text], role="query")[0].tolist()  # type: ignore[no-any-return]
 
     def encode(
-        self, texts: Sequence[str], *, role: Role | None, batch_size: int | None = None, show_progress: bool = False
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None,
+        batch_size: int | None = None,
+        show_progress: bool = False,
+        on_overflow: OnOverflow | None = None,
     ) -> Vectors:
         """Return an array (texts, dimension) of float32 unit vectors, in the order of the texts.
 
@@ -182,11 +188,12 @@ class FineTunedEmbedder:
             role: whose prompt goes before them; None: none.
             batch_size: texts per batch at most; default: as many as the token budget holds.
             show_progress: say on stderr how far it is (`progress`).
+            on_overflow: what to do with a text over the limit; default: the embedder's own rule.
 
         Raises:
             As `embed_chunks`.
         """
-        return self._embed(texts, role, Batching(batch_size, show_progress))[0]
+        return self._embed(texts, role, Batching(batch_size, show_progress, on_overflow))[0]
 
     def vector_keys(self, texts: Sequence[str]) -> list[bytes]:
         """Return the keys under which the vectors of documents are kept (`fingerprint.vector_key`), in order.

@@ -24,20 +24,25 @@ def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None, dense_o
 
     That is: weights, tokenizer, pooling and the other modules' settings (`model_files`), the prompts, the limit, the
     dimension; the lexicon and the level of distances, unless it is of the dense vectors only. Vectors are always
-    normalised here, so that needs no entry.
+    normalised here, so that needs no entry. Which of its two forms a folder is written in (`model_forms`) is no matter.
     """
+    return _mark(folder, truncate_dim, dense_only)
+
+
+def _mark(folder: ModelFolder, truncate_dim: int | None, dense_only: bool, as_written: bool = False) -> str:
     digest = _begun(folder, truncate_dim)
     joined = [] if dense_only else [file for name in _JOINED if (file := folder.path / name).is_file()]
     for file in [*model_files(folder.path), *joined]:
-        digest.update(file.relative_to(folder.path).as_posix().encode())
-        digest.update(content_hash(file))
+        if content := content_hash(file, as_written=as_written):
+            digest.update(file.relative_to(folder.path).as_posix().encode())
+            digest.update(content)
     return str(digest.hexdigest())
 
 
 def is_mark_of(mark: str, folder: ModelFolder, *, truncate_dim: int | None = None, dense_only: bool = False) -> bool:
-    """Tell whether a fingerprint is this encoder's, as it is made today or as the first version made it."""
-    current = fingerprint(folder, truncate_dim=truncate_dim, dense_only=dense_only)
-    if mark == current:
+    """Tell whether a fingerprint is this encoder's, as it is made today or as versions before made it."""
+    # The second version told a folder's two forms apart.
+    if any(mark == _mark(folder, truncate_dim, dense_only, as_written) for as_written in (False, True)):
         return True
     has_more = any((folder.path / name).is_file() for name in _JOINED)
     return not has_more and mark == _first_fingerprint(folder, truncate_dim)

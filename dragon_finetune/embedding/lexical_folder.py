@@ -14,6 +14,7 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.joiner import joiner_of
 from dragon_finetune.embedding.levelling import Levels, Probe, fit_level, joined, probe_of, probed
+from dragon_finetune.embedding.model_forms import write_older_form
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import absolute
 from dragon_finetune.lexical.learning import learn, require_words
@@ -131,6 +132,7 @@ def make_lexical_folder(
         draft = new_draft(target)
         try:
             shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+            write_older_form(draft)
             made = add_words(draft, words, judge_of(_base_of(folder, model)), target)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from dragon_finetune.embedding.model_forms import same_in_both
 from dragon_finetune.model_layout import read_layout, read_optional
 
 # Of the root only these, for people and other engines keep their things there too.
@@ -44,9 +45,15 @@ def _is_hidden(inside: Path) -> bool:
     return any(part.startswith(".") for part in inside.parts)
 
 
-def content_hash(file: Path) -> bytes:
-    """Return the hash (BLAKE2b) of what counts in a file: JSON by its values, texts without regard to line ends."""
-    return _hashed(file, *_state(file))
+def content_hash(file: Path, *, as_written: bool = False) -> bytes:
+    """Return the hash (BLAKE2b) of what counts in a file: JSON by its values, texts without regard to line ends.
+
+    Args:
+        file: of a model folder.
+        as_written: keep a model's two forms apart (`model_forms`). Default: they are one, and a file that says nothing
+            but defaults has the hash b"", as if it were not there.
+    """
+    return _hashed(file, as_written, *_state(file))
 
 
 def raw_hash(file: Path) -> bytes:
@@ -67,9 +74,11 @@ def _raw_hashed(file: Path, *_: int) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _hashed(file: Path, *state: int) -> bytes:
+def _hashed(file: Path, as_written: bool, *state: int) -> bytes:
     if file.suffix == ".json":
-        return hashlib.blake2b(json.dumps(_values(file), sort_keys=True).encode()).digest()
+        values = _values(file) if as_written else same_in_both(file.name, _values(file))
+        said = values or as_written
+        return hashlib.blake2b(json.dumps(values, sort_keys=True).encode()).digest() if said else b""
     if file.suffix in (".txt", ".py"):
         return hashlib.blake2b(file.read_bytes().replace(b"\r\n", b"\n")).digest()
     return _raw_hashed(file, *state)

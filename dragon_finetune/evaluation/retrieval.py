@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
-from dragon_finetune.index.bulk import embed_files
-from dragon_finetune.index.shards import VectorStore
+from dragon_finetune.index.kept import kept_vectors
 
 TOP_K = 10  # as many as the host looks at
 
@@ -40,14 +38,13 @@ def retrieve(
         text_field: the field of the chunks that holds the text (`read_chunks`).
 
     Raises:
-        DataError: a bad record in a chunk file, or a `temporal_order` that is no number.
+        DataError: a bad record in a chunk file, a `temporal_order` that is no number, or no chunk at all.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
-    folder = Path(vectors) if vectors else platformdirs.user_cache_path("dragon-finetune") / "vectors"
-    embed_files(files, folder, embedder, text_field=text_field)
-    store = VectorStore(folder, embedder)
     chunks = list(read_chunks(files, unique=False, text_field=text_field))
-    matrix = np.stack([store.vector(key) for key in embedder.vector_keys([chunk.text for chunk in chunks])])
+    if not chunks:
+        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+    matrix = kept_vectors(chunks, embedder, vectors)
     asked = embedder.encode([str(question["question"]) for question in questions], role="query")
     distances = np.maximum(2 - 2 * (asked @ matrix.T), 0)
     orders = np.array([_order(chunk) for chunk in chunks])

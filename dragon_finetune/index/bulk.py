@@ -51,12 +51,17 @@ def embed_files(
     total = sum(1 for _ in read_chunks(files, unique=unique_ids, text_field=text_field))
     if not total:
         raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+    return embed_each(read_chunks(files, unique=False, text_field=text_field), total, out, embedder)
+
+
+def embed_each(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
+    """Embed every distinct text of chunks, `total` in number, as `embed_files` does those of files."""
     # In the folder, for nothing beside it need be ours to write (a volume).
     with held(Path(out) / "shards", wait=True):
-        return _embed(read_chunks(files, unique=False, text_field=text_field), out, embedder, total)
+        return _embed(chunks, total, out, embedder)
 
 
-def _embed(chunks: Iterable[ChunkRef], out: Path | str, embedder: FineTunedEmbedder, total: int) -> BulkResult:
+def _embed(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
     store = VectorStore(out, embedder)
     seen: set[bytes] = set()
     embedded = already = 0

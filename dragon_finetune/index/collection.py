@@ -62,7 +62,7 @@ def open_collection(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
 
 
 def _require_same(stored: Any, name: str, embedder: FineTunedEmbedder) -> None:
-    known = _stored_fingerprint(stored)
+    known = stored_fingerprint(stored)
     if known is None and stored.count():
         raise StaleIndexError(
             f"Collection {name!r} does not say which encoder made its {stored.count()} vectors. Look with "
@@ -72,6 +72,7 @@ def _require_same(stored: Any, name: str, embedder: FineTunedEmbedder) -> None:
         raise StaleIndexError(stale(f"collection {name!r}", str(known), embedder))
 
 
-def _stored_fingerprint(collection: Any) -> str | None:
+def stored_fingerprint(collection: Any) -> str | None:
+    """Return the fingerprint of the encoder that made a collection, as far as its config says."""
     function = (collection.configuration_json or {}).get("embedding_function") or {}
     return (function.get("config") or {}).get("fingerprint") if function.get("name") == "dragon_finetune" else None

@@ -7,6 +7,7 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from dragon_finetune.embedding.chatter import libraries_quiet
+from dragon_finetune.embedding.model_forms import write_older_form
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.training.config import TrainingConfig
 
@@ -18,11 +19,15 @@ def is_first_process() -> bool:
 
 
 def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> None:
-    """Save a model as a complete folder in fp32 safetensors, with the prompts and the limit it was used with."""
+    """Save a model as a complete folder in fp32 safetensors, with the prompts and the limit it was used with.
+
+    It is in the form that other programs read too (`model_forms`).
+    """
     model.prompts = {"query": folder.prompts.query, "document": folder.prompts.document}
     model.default_prompt_name = None
     with libraries_quiet():
         model.save_pretrained(str(path), create_model_card=False)
+    write_older_form(path)
 
 
 def model_card(config: TrainingConfig, result: dict[str, Any]) -> str:

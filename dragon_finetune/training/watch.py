@@ -78,9 +78,9 @@ class ValidationCallback(TrainerCallback):
             write_json(self._curve_file, self.curve)
         if self.best_step == state.global_step:
             self.best = judgement
-        if self.best_step == state.global_step and state.is_world_process_zero:
-            with replacing(self._work / "best.safetensors") as draft:
-                save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)
+            if state.is_world_process_zero:
+                with replacing(self._work / "best.safetensors") as draft:
+                    save_file({name: tensor.contiguous() for name, tensor in snapshot(plain).items()}, draft)
         if judgement.spread > max(_COLLAPSED, self._base.spread + 0.1):
             self.trouble = (
                 f"collapse at step {state.global_step}: passages have a mean cosine of {judgement.spread:.3f} to each "

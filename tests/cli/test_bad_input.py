@@ -91,6 +91,7 @@ READERS = [
     "pairs bad.jsonl --out kept.jsonl",
     "evaluate --model tiny --chunks bad.jsonl --questions questions.json",
     "lexicon bad.jsonl --model tiny --output out",
+    "export --model tiny --to onnx --output out --texts bad.jsonl",
 ]
 PAIR_READERS = [
     "train bad.jsonl --base-model tiny --output out",
@@ -151,6 +152,11 @@ ROWS = [
     ("lexicon chunks.jsonl --model tiny --output out", {}, "too few to see where distances lie"),
     ("lexicon chunks.jsonl --model tiny --output tiny", {}, "is the model itself"),
     ("lexicon chunks.jsonl --model tiny --output .", {}, "is not empty"),
+    ("export --model tiny --to onnx --output .", {}, "is not empty"),
+    ("export --model tiny --to onxx --output out", {}, "Did you mean 'onnx'"),
+    ("export --model tiny --to onnx --dtype f16 --output out", {}, "--dtype is 'f16'"),
+    ("export --model tiny --to gguf --output out", {}, "tokenizer is BPE"),
+    ("export --model nowhere/at/all --to onnx --output out", {}, "No model folder"),
     ("lexicon chunks.jsonl --model tiny --output chunks.jsonl", {}, "is not empty"),
     ("lexicon chunks.jsonl --model nothing --output out", {}, "nothing"),
     ("lexicon chunks.jsonl --model tiny --output out --questions-to-avoid nothing.json", {}, "nothing.json"),
