@@ -2,10 +2,11 @@
 
 import typer
 
-from dragon_finetune.cli import exporting, host, index, judging, making, searching, serving, text, words
+from dragon_finetune.cli import exporting, host, improving, index, judging, making, searching, serving, text, words
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 for command in (
+    improving.improve,
     host.plugins,
     text.audit,
     text.chunk,

@@ -1,11 +1,14 @@
 """Bulk embedding that survives a kill: chunk files into shards, what is there already not done again."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
@@ -63,6 +66,7 @@ def embed_each(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder
 
 def _embed(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
     store = VectorStore(out, embedder)
+    dense = VectorStore(out, embedder.without_words) if embedder.joiner else None
     seen: set[bytes] = set()
     embedded = already = 0
     with progress(total=total, desc="embed", unit="chunk") as bar:
@@ -74,11 +78,22 @@ def _embed(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: Fi
             seen.update(fresh)
             already += len(fresh) - len(waiting)
             if waiting:
-                vectors = embedder.encode(list(waiting.values()), role="document")
-                store.add(list(waiting), vectors, embedder.engine.name.rpartition("-")[2])
+                store.add(list(waiting), *_vectors(waiting, embedder, dense))
                 embedded += len(waiting)
             bar.update(len(group))
     return BulkResult(embedded, already)
+
+
+def _vectors(
+    waiting: Mapping[bytes, str], embedder: FineTunedEmbedder, dense: VectorStore | None
+) -> tuple[Vectors, str]:
+    """Return the vectors of texts by their keys, and the precision in which they were computed."""
+    texts = list(waiting.values())
+    if dense is not None and embedder.joiner and all(key in dense for key in waiting):
+        # What the model makes of a text does not change when words are joined to it.
+        known = np.stack([dense.vector(key) for key in waiting])
+        return embedder.joiner.join(known, texts, "document"), dense.precision_of(waiting)
+    return embedder.encode(texts, role="document"), embedder.engine.name.rpartition("-")[2]
 
 
 def in_groups(chunks: Iterable[ChunkRef]) -> Iterator[list[ChunkRef]]:

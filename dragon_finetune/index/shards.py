@@ -1,6 +1,6 @@
 """Vectors on disk: Parquet shards of one encoder, keyed by the hash of the text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class VectorStore:
             if embedder.recognises(marked.name):
                 for shard in sorted(marked.glob("*.parquet")):
                     table = _read(shard)
-                    if embedder.options.precision != "fp32" or _is_full(table):
+                    if embedder.options.precision != "fp32" or _noted(table.schema) == "fp32":
                         self._index(shard, table)
 
     def __contains__(self, key: bytes) -> bool:
@@ -50,6 +50,11 @@ class VectorStore:
         shard, row = self._places[key]
         vector: Vectors = _vectors(shard)[row]
         return vector
+
+    def precision_of(self, keys: Iterable[bytes]) -> str:
+        """Return the precision in which all these vectors were computed, or that which is not "fp32"."""
+        noted = {_noted(pq.read_schema(shard)) for shard in {self._places[key][0] for key in keys}}
+        return min(noted - {"fp32"}, default="fp32")
 
     def add(self, keys: Sequence[bytes], vectors: Vectors, precision: str = "fp32") -> None:
         """Append one shard, whole or not at all: it is on the disk when this returns.
@@ -85,10 +90,10 @@ class VectorStore:
         self._places.update({key: (shard, row) for row, key in enumerate(table["key"].to_pylist())})
 
 
-def _is_full(table: pa.Table) -> bool:
+def _noted(schema: pa.Schema) -> str:
     # What an earlier version made does not say; it is taken for full, or every index would have to be made again.
-    noted: bytes = (table.schema.metadata or {}).get(_PRECISION.encode(), b"fp32")
-    return noted == b"fp32"
+    noted: bytes = (schema.metadata or {}).get(_PRECISION.encode(), b"fp32")
+    return noted.decode()
 
 
 def _read(shard: Path) -> pa.Table:

@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 from stores import build, kinds, make_texts
 
 from dragon_finetune import FineTunedEmbedder
+from dragon_finetune.embedding.dense import DenseEmbedder
 from dragon_finetune.embedding.lexical_folder import Words, make_lexical_folder
 from dragon_finetune.errors import DataError
+from dragon_finetune.files import write_jsonl
+from dragon_finetune.index.bulk import embed_files
 from dragon_finetune.index.chroma import open_client, read_records
 from dragon_finetune.index.collection import open_collection
 from dragon_finetune.index.doctor import examine
 from dragon_finetune.index.joined_copy import join_collection
+from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.lexical.level import Level
 from dragon_finetune.model_place import LEVEL
 
@@ -192,3 +196,19 @@ def test_some_vectors_of_another_level_are_no_queries_of_a_level_that_has_one_si
     vectors[-2:] = embedder.encode(TEXTS[-2:], role=None)
     build(tmp_path / "store", TEXTS, vectors)
     assert kinds(examine(embedder, tmp_path / "store")) == ["mixed"]
+
+
+def test_what_the_dense_model_made_of_a_text_is_not_made_again_when_words_are_joined(joined, tmp_path, monkeypatch):
+    file = tmp_path / "chunks.jsonl"
+    write_jsonl(file, ({"chunk_id": str(n), "text": text} for n, text in enumerate(TEXTS)))
+    embed_files([file], tmp_path / "out", joined.without_words)
+    looked = []
+    real = DenseEmbedder.embed
+    monkeypatch.setattr(DenseEmbedder, "embed", lambda *a, **k: looked.append(a[1]) or real(*a, **k))
+    assert embed_files([file], tmp_path / "out", joined).embedded == len(TEXTS)
+    assert not looked
+    monkeypatch.undo()
+    found = VectorStore(tmp_path / "out", joined)
+    vectors = np.stack([found.vector(key) for key in joined.vector_keys(TEXTS)])
+    np.testing.assert_allclose(vectors, joined.encode(TEXTS, role="document"), atol=1e-5)
+    assert found.precision_of(joined.vector_keys(TEXTS)) == "fp32"
