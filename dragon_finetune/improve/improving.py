@@ -46,6 +46,7 @@ def improve(request: Request, *, confirm: Callable[[Plan], bool], say: Say = pri
     """
     places = Places(absolute(request.output))
     places.require_ours()
+    training_config(request, places)  # bad settings are refused before anything is read
     with held(places.folder, wait=False):
         return _improve(request, places, confirm, say)
 
@@ -54,6 +55,7 @@ def look_ahead(request: Request) -> Plan:
     """Return the plan of `improve`, made elsewhere: nothing is left. Raises as `improve`."""
     with TemporaryDirectory() as folder:
         places = Places(Path(folder))
+        training_config(request, places)
         write_corpus(request, places.chunks)
         return make_plan(request, places, Material.read(request, places, request.pairs))
 

@@ -22,6 +22,8 @@ class KnownPlans:
     def __init__(self, places: Places) -> None:
         self._file = places.plan
         self._plans = read_optional(self._file)
+        if not self._file.exists():  # it marks the folder as ours before anything else lies there
+            write_json(self._file, self._plans)
 
     def get(self, inputs: str) -> Plan | None:
         """Return the plan of these inputs, if it was made before."""

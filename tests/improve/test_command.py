@@ -42,7 +42,10 @@ def test_one_line_from_texts_to_a_page(cli, tiny, tmp_path):
 )
 def test_bad_input_is_named_and_leaves_nothing(tiny, tmp_path, arguments, said):
     works = write_works(tmp_path)
-    done = run_here("improve", works["chunks"], "--base-model", tiny, "--output", "out", *arguments)
+    done = run_here("improve", works["chunks"], "--base-model", tiny, "--output", tmp_path / "out", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "out" / "models").exists()
+    # Nor does it stand in the way of the right line.
+    right = run_here("improve", works["chunks"], "--base-model", tiny, "--output", tmp_path / "out", "--pairs", "gone")
+    assert "gone" in right.stderr
