@@ -142,9 +142,7 @@ def _embedder(model: str | Path, options: dict[str, Any]) -> FineTunedEmbedder:
 
 def _documents(given: Any) -> list[Document]:
     if not isinstance(given, list):
-        raise DataError(
-            f"documents is {type(given).__name__}; give a list of Documents (FineTunedTextEmbedder: a text)."
-        )
+        raise DataError(f"documents is {type(given).__name__} {given!r:.60}; give a list of Documents.")
     for index, each in enumerate(given):
         if not isinstance(each, Document):
             raise DataError(f"document {index} is {type(each).__name__} {each!r:.60}; make it Document(content=...).")

@@ -17,14 +17,16 @@ try:
 except ImportError as error:
     raise missing("llama-index", error) from error
 
+_OPTIONS = tuple(option.name for option in fields(EmbedderOptions))
+
 
 class FineTunedEmbedding(BaseEmbedding):
     """LlamaIndex's embedding of a tuned model.
 
     Args:
         model_name: a trained folder, a hub name, or "embedded".
-        fields: LlamaIndex's own, of which `embed_batch_size` (texts per call, default 100) is one, and the options of
-            FineTunedEmbedder, which the fields below are.
+        given: LlamaIndex's own fields, of which `embed_batch_size` (texts per call, default 100) is one, and the
+            options of FineTunedEmbedder.
 
     Raises:
         SettingsError: an option has an unknown value, or an `embeddings_cache` is given.
@@ -46,8 +48,8 @@ class FineTunedEmbedding(BaseEmbedding):
     dense_only: bool = False
     _embedder: FineTunedEmbedder = PrivateAttr()
 
-    def __init__(self, model_name: str | Path, **fields: Any) -> None:
-        super().__init__(model_name=str(model_name), **fields)
+    def __init__(self, model_name: str | Path, **given: Any) -> None:
+        super().__init__(model_name=str(model_name), **given)
         if self.embeddings_cache is not None:
             raise SettingsError(
                 "embeddings_cache keeps one vector per text, be it a query or a document, and whichever model made "
@@ -102,6 +104,3 @@ class FineTunedEmbedding(BaseEmbedding):
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return await asyncio.to_thread(self._get_text_embeddings, texts)
-
-
-_OPTIONS = tuple(option.name for option in fields(EmbedderOptions))
