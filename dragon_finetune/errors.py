@@ -40,6 +40,10 @@ class NoPromiseError(DragonFinetuneError):
     """A first run does not show that a search is worth its hours; the command line exits with 1."""
 
 
+class MissingExtraError(DragonFinetuneError, ImportError):
+    """A package that only an extra brings is not installed; says how to install it."""
+
+
 class PluginError(DragonFinetuneError):
     """A plugin name is unknown or claimed twice."""
 

@@ -1,5 +1,6 @@
 """What long work says of itself: a bar where stderr is a terminal, else a line every half minute."""
 
+import os
 import sys
 import threading
 import time
@@ -9,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+QUIET = "DRAGON_FINETUNE_QUIET"
+"""The environment's name for saying nothing of how far the work is."""
 INTERVAL = 30.0
 """Seconds between two lines."""
 _LINE = "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
@@ -33,15 +36,16 @@ def progress(
         initial: how many are done already.
         show: say anything at all.
     """
-    if not show or _is_gone() or sys.stderr.isatty():
-        return tqdm(items, desc=desc, unit=unit, total=total, initial=initial, disable=not show or _is_gone())
+    show = show and not _is_silent()
+    if not show or sys.stderr.isatty():
+        return tqdm(items, desc=desc, unit=unit, total=total, initial=initial, disable=not show)
     return _Spoken(items, desc, unit, total, initial)
 
 
 @contextmanager
 def working(desc: str) -> Iterator[None]:
     """Say every half minute that this is being done and for how long, where nothing inside says more."""
-    if _is_gone() or sys.stderr.isatty():
+    if _is_silent() or sys.stderr.isatty():
         yield
         return
     work = _Spoken(None, desc, "", None, 0)
@@ -51,8 +55,9 @@ def working(desc: str) -> Iterator[None]:
         work.close()
 
 
-def _is_gone() -> bool:
-    return sys.stderr is None or sys.stderr.closed
+def _is_silent() -> bool:
+    """Tell whether nobody listens, or wants to."""
+    return sys.stderr is None or sys.stderr.closed or QUIET in os.environ
 
 
 class _Spoken:

@@ -1,28 +1,48 @@
 """The commands, put together."""
 
+import os
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from dragon_finetune.cli import exporting, host, improving, index, judging, making, searching, serving, text, words
+from dragon_finetune.progress import QUIET
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-for command in (
-    improving.improve,
-    host.plugins,
-    text.audit,
-    text.chunk,
-    index.embed,
-    index.doctor,
-    making.pairs,
-    making.train,
-    words.lexicon,
-    exporting.export,
-    searching.search,
-    judging.evaluate,
-    judging.compare,
-    judging.calibrate,
-    serving.serve,
-):
-    app.command()(command)
-app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(host.run_host)
-app.command()(host.demo)
-app.command(name="host-config")(host.host_config)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 fine; 1 the answer is no; 2 wrong use or bad input; 3 a fault of ours; 130 interrupted.",
+)
+GROUPS = {
+    "Make": (improving.improve, text.audit, text.chunk, words.lexicon, making.pairs),
+    "Train": (making.train, searching.search),
+    "Judge": (judging.evaluate, judging.compare, judging.calibrate),
+    "Index": (index.embed, index.doctor),
+    "Use": (serving.serve, exporting.export, host.plugins, host.demo),
+}
+for group, commands in GROUPS.items():
+    for command in commands:
+        app.command(rich_help_panel=group)(command)
+app.command(name="host-config", rich_help_panel="Use")(host.host_config)
+app.command(
+    name="run", rich_help_panel="Use", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)(host.run_host)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"dragon-finetune {version('dragon-finetune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of how far the work is.")] = False,
+) -> None:
+    """Adapt an embedding model to your own text, and know whether it helped."""
+    if quiet:
+        os.environ[QUIET] = "1"

@@ -19,7 +19,12 @@ def export(
     overwrite: Annotated[bool, typer.Option(help="Move aside what lies in --output.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a model for another engine, which proves it on 64 texts. Exits with 1, leaving nothing, if it can't."""
+    """Write a model for another engine, which proves it.
+
+    The engine embeds 64 texts first. Exits with 1, leaving nothing, if one is too far off.
+
+    Example: dragon-finetune export --model models/finetuned --to gguf --output models/gguf
+    """
     from dragon_finetune.export.exporting import export as write
 
     made = write(model, to, output, dtype=dtype, texts=texts, overwrite=overwrite)

@@ -14,7 +14,12 @@ from dragon_finetune.errors import SettingsError
 
 
 def plugins(as_json: Json = False) -> None:
-    """List the installed plugins: what each offers, and which failed to load and why."""
+    """List the installed plugins.
+
+    What each offers, and which failed to load and why.
+
+    Example: dragon-finetune plugins
+    """
     from dragon_finetune.host import find_plugins
 
     with _stdout_is_ours():
@@ -46,9 +51,11 @@ def run_host(
     module: Annotated[str | None, typer.Option("-m", help="A module of the host, as for `python -m`.")] = None,
     script: Annotated[str | None, typer.Argument(help="Or a script.")] = None,
 ) -> None:
-    """Run a script of a Dragon's Codex without a plugin manager, with the embedder that its switch names.
+    """Run a script of a Dragon's Codex that has no plugin manager.
 
-    Exit code, signals, output and tracebacks are the host's own.
+    It gets the embedder that its switch names. Exit code, signals, output and tracebacks are the host's own.
+
+    Example: dragon-finetune run -m src.embedding.emb_03_embed_all_chunks
     """
     raise AssertionError("main() takes `run` before it gets here")
 
@@ -57,7 +64,12 @@ def host_config(
     model: Annotated[str, typer.Argument(help="A tuned folder.")],
     as_json: Json = False,
 ) -> None:
-    """Print the dict by which generation C of Dragon's Codex loads a tuned folder itself, ready to paste."""
+    """Print what generation C of Dragon's Codex needs in its Config.
+
+    The dict by which it loads a tuned folder itself, ready to paste.
+
+    Example: dragon-finetune host-config models/finetuned
+    """
     from dragon_finetune.codex.host_config import as_source, host_config
 
     config = host_config(model)
@@ -71,7 +83,12 @@ def demo(
     quick: Annotated[bool, typer.Option(help="A few training steps: shows the path, not the gain.")] = False,
     pairs: Annotated[str, typer.Option(help="example: those it brings along; raw: built from its chunks.")] = "example",
 ) -> None:
-    """Run the whole path on the example codex: audit, train, embed and score the base, flip the switch, again."""
+    """Run the whole path on the example codex.
+
+    Audit, join, train, and score base and tuned with the codex's own scripts.
+
+    Example: dragon-finetune demo --quick
+    """
     from dragon_finetune.demo import run_demo
 
     if pairs not in ("example", "raw"):

@@ -1,5 +1,6 @@
 """The command for one's own text, from chunks to a page: improve."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 from dragon_finetune.cli.options import Json, TextField, print_result
 from dragon_finetune.errors import SettingsError
+from dragon_finetune.progress import QUIET
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ def improve(
     dry_run: Annotated[bool, typer.Option(help="Print the plan; leave nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look at your text, join its words, train if there is what to train on, compare, and write a page to read.
+    """Go the whole path for your own text, to a page to read.
 
-    For example: dragon-finetune improve notes/ --base-model embedded --output improved --questions judged.json
+    Look, plan, join the words, train if there is what to train on, compare, choose, embed.
+
+    Example: dragon-finetune improve notes/ --base-model embedded --output improved --questions judged.json
     """
     from dragon_finetune.improve.improving import improve as make
     from dragon_finetune.improve.improving import look_ahead
@@ -60,4 +64,5 @@ def _agreed() -> bool:
 
 
 def _say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
+    if QUIET not in os.environ:
+        print(printable(text), file=sys.stderr, flush=True)

@@ -23,7 +23,12 @@ def embed(
     precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
 ) -> None:
-    """Embed chunk files into Parquet shards; the same command goes on where a killed one stopped."""
+    """Embed chunks into shards, and load a Chroma.
+
+    The same command goes on where a killed one stopped.
+
+    Example: dragon-finetune embed chunks.jsonl --model models/finetuned --out embeddings
+    """
     if (store is None) != (collection is None):
         raise SettingsError("--store and --collection go together: give both or neither.")
     if replace and store is None:
@@ -59,7 +64,12 @@ def doctor(
     on_overflow: OnOverflow = "error",
     as_json: Json = False,
 ) -> None:
-    """Say whether an index holds this model's vectors: fresh, stale, mixed, misplaced. Exits with 1 unless fresh."""
+    """Say whether an index holds this model's vectors.
+
+    Fresh, stale, mixed, misplaced, and why. Exits with 1 unless fresh.
+
+    Example: dragon-finetune doctor --model models/finetuned --store vector_stores
+    """
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
     from dragon_finetune.index.doctor import examine
 

@@ -25,9 +25,12 @@ def evaluate(
     baseline: Annotated[float | None, typer.Option(help="Also say how far the mean lies above this one.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a retrieval run as the host of its era does: mean, and by group. Exits with 1 if it leaked.
+    """Score one retrieval run, or one model.
 
-    With --judged alone: how a model ranks the right chunks.
+    An answers file is scored as the host of its era does; with --judged alone: how a model ranks the right chunks.
+    Exits with 1 if test questions were trained on.
+
+    Example: dragon-finetune evaluate answers.json
     """
     from dragon_finetune.evaluation.beir import chunk_files
     from dragon_finetune.evaluation.judged_alone import evaluate_judged
@@ -70,9 +73,11 @@ def compare(
     era: Era = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether the tuned model is better, by how much, and whether to believe it. Exits with 1 unless it is.
+    """Say whether a model is believably better than the base.
 
-    With --judged and no --questions, the judged questions alone decide.
+    Exits with 1 unless it is. With --judged and no --questions, the judged questions alone decide.
+
+    Example: dragon-finetune compare embedded models/finetuned --chunks chunks.jsonl --judged judged.json
     """
     from dragon_finetune.evaluation.judged_alone import judge_alone
     from dragon_finetune.evaluation.judging import Request, judge
@@ -102,7 +107,12 @@ def calibrate(
     tuned: Annotated[Path, typer.Argument(help="The tuned model's answers file.")],
     as_json: Json = False,
 ) -> None:
-    """Propose distance thresholds that treat the tuned model as the host's treat the base."""
+    """Propose the host's distance thresholds for a tuned model.
+
+    They treat it as the host's own treat the base.
+
+    Example: dragon-finetune calibrate base_answers.json tuned_answers.json
+    """
     from dragon_finetune.evaluation.calibration import calibrate as propose
     from dragon_finetune.evaluation.scores import evaluate_results
 

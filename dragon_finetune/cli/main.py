@@ -13,6 +13,7 @@ from typing import Any
 from dragon_finetune.cli.streams import make_patient
 from dragon_finetune.errors import DragonFinetuneError, StoppedError
 from dragon_finetune.processes import end_with_parent
+from dragon_finetune.progress import QUIET, working
 from dragon_finetune.text import printable
 
 _INTERRUPTED = 130
@@ -24,6 +25,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     make_patient()
     end_with_parent()
+    _hear_quiet()
     try:
         # What follows `run` is the host's command line, in which nothing is ours to parse.
         code = _run_host(sys.argv[2:]) if sys.argv[1:2] == ["run"] else _run_command()
@@ -41,9 +43,15 @@ def main() -> None:
     sys.exit(code)
 
 
+def _hear_quiet() -> None:
+    """Take `--quiet` off the front: it goes for all commands, `run` and processes of ours too."""
+    if sys.argv[1:2] in (["--quiet"], ["-q"]):
+        del sys.argv[1]
+        os.environ[QUIET] = "1"
+
+
 def _run_command() -> int:
     from dragon_finetune.cli.app import app
-    from dragon_finetune.progress import working
 
     # Set before anything imports it, and for processes of ours; a person's own word counts more.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -33,7 +33,12 @@ def pairs(
     preview: Annotated[int, typer.Option(help="Print so many pairs to judge.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Build training pairs from the codex's own text, without labels; questions to avoid do not leak into them."""
+    """Build training pairs from texts alone, or by a language model.
+
+    Questions to avoid do not leak into them.
+
+    Example: dragon-finetune pairs chunks.jsonl --out pairs.jsonl --model embedded --llm llama3.2
+    """
     from dragon_finetune.pairs.building import PairsRequest, build_pairs, write_pairs
     from dragon_finetune.pairs.llm import LlmSettings
     from dragon_finetune.reading.kinds import require_lines
@@ -85,7 +90,12 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Print audit, split, steps, memory and time; train nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train on pairs. The same command goes on where a killed one stopped. `kept: base`: no gain was shown."""
+    """Train on pairs; keep what is shown to be better.
+
+    Held-back queries say so. The same command goes on where a killed one stopped. `kept: base`: no gain was shown.
+
+    Example: dragon-finetune train pairs.jsonl --base-model embedded --output models/finetuned
+    """
     from dragon_finetune.pair import read_pairs
 
     settings = _settings(

@@ -62,7 +62,12 @@ def search(
     dry_run: Annotated[bool, typer.Option(help="Print the trials and their time; try nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Search learning rate, epochs and warm-up by held-back pairs, never by test questions. 1: the gate says no."""
+    """Search learning rate, epochs and warm-up within a budget.
+
+    Judged by held-back pairs, never by test questions. Exits with 1 if the gate says no.
+
+    Example: dragon-finetune search pairs.jsonl --base-model embedded --output search --budget 10h
+    """
     from dragon_finetune.search.budget import Budget
     from dragon_finetune.search.report import finish
     from dragon_finetune.search.search import Search

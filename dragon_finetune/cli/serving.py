@@ -33,7 +33,12 @@ def serve(
     precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
 ) -> None:
-    """Serve a model as Ollama and OpenAI do: what can change one URL can use it. A page at / tries it."""
+    """Serve a model as Ollama and OpenAI do.
+
+    What can change one URL can use it. A page at / tries it.
+
+    Example: dragon-finetune serve --model models/finetuned --against embedded --chunks chunks.jsonl
+    """
     # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.
     files = [*(chunks or []), *(more or [])]
     if (store is None) != (collection is None):

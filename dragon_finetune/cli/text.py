@@ -18,7 +18,12 @@ def audit(
     image: Annotated[Path | None, typer.Option(help="Also draw the histogram: a .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Count tokens; say what the model would cut off or not know. Exits with 1 if a text is cut or mostly unknown."""
+    """Say what of your texts the model would cut off or not know.
+
+    Exits with 1 if a text is cut or mostly unknown.
+
+    Example: dragon-finetune audit chunks.jsonl --model embedded
+    """
     from dragon_finetune.tokens.audit import audit_tokens
 
     result = audit_tokens(files, model, field=field, show_progress=True)
@@ -37,7 +42,12 @@ def chunk(
     max_chars: Annotated[int | None, typer.Option(help="A second limit, in characters.")] = None,
     text_field: TextField = None,
 ) -> None:
-    """Cut each record's text into chunks that never exceed the limit; metadata is carried along."""
+    """Cut texts into chunks that never exceed the limit.
+
+    Metadata is carried along.
+
+    Example: dragon-finetune chunk notes/ chunks.jsonl --model embedded --max-tokens 256
+    """
     from dragon_finetune.tokens.chunk_file import chunk_file
     from dragon_finetune.tokens.chunking import TokenChunker
 

@@ -28,7 +28,12 @@ def lexicon(
     text_field: TextField = None,
     as_json: Json = False,
 ) -> None:
-    """Put a corpus's words into a model's vectors, beside what the model makes of it. Nothing is trained."""
+    """Put a corpus's words into a model's vectors.
+
+    An exact match of a word then counts beside what the model makes of a text. Nothing is trained.
+
+    Example: dragon-finetune lexicon chunks.jsonl --model embedded --output models/joined
+    """
     if not (add_to is None) == (collection is None) == (new is None):
         raise SettingsError("--add-to, --collection and --as go together: give all three or none.")
     if distances not in ("base", "native"):

@@ -96,6 +96,24 @@ def test_llama_index(server, tuned, texts):
     same(queries.get_query_embedding(texts[0]), tuned.embed_query(texts[0]))
 
 
+def test_haystack(server, tuned, texts):
+    haystack = pytest.importorskip("haystack")
+    import openai  # Haystack brings it
+    from haystack.components.embedders import OpenAIDocumentEmbedder, OpenAITextEmbedder
+
+    at = {"api_base_url": f"{server}/v1"}
+    documents = OpenAIDocumentEmbedder(model="tuned:document", progress_bar=False, raise_on_failure=True, **at)
+    made = documents.run([haystack.Document(content=text) for text in texts])
+    same([each.embedding for each in made["documents"]], tuned.embed_documents(texts))
+    queries = OpenAITextEmbedder(model="tuned:query", **at)
+    same(queries.run(texts[0])["embedding"], tuned.embed_query(texts[0]))
+    too_long = haystack.Document(content="over the grey water " * 40)
+    with pytest.raises(openai.BadRequestError, match="exceed the limit of 64 tokens"):
+        documents.run([too_long])
+    documents.raise_on_failure = False
+    assert documents.run([too_long])["documents"][0].embedding is None
+
+
 def test_chroma_by_its_own_functions(server, tuned, texts):
     pytest.importorskip("ollama")
     pytest.importorskip("openai")

@@ -22,7 +22,7 @@ def clients_end_here():
 
 
 def test_there_are_lines_to_run():
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.search(r"(?:from|import) (\w+)", block)[1])
