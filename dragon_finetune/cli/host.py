@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from dragon_finetune.cli.options import Json, print_result
-from dragon_finetune.errors import SettingsError
 
 
 def plugins(as_json: Json = False) -> None:
@@ -81,16 +80,13 @@ def demo(
         "dragon-demo"
     ),
     quick: Annotated[bool, typer.Option(help="A few training steps: shows the path, not the gain.")] = False,
-    pairs: Annotated[str, typer.Option(help="example: those it brings along; raw: built from its chunks.")] = "example",
 ) -> None:
     """Run the whole path on the example codex.
 
-    Audit, join, train, and score base and tuned with the codex's own scripts.
+    As `improve` does; then score base and tuned with the codex's own scripts.
 
     Example: dragon-finetune demo --quick
     """
     from dragon_finetune.demo import run_demo
 
-    if pairs not in ("example", "raw"):
-        raise SettingsError(f"--pairs is {pairs!r}; it is example or raw.")
-    print(run_demo(out, quick=quick, raw_pairs=pairs == "raw"))
+    print(run_demo(out, quick=quick))

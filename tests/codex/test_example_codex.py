@@ -172,16 +172,19 @@ def test_the_demo_runs_the_whole_path(demo):
         ("named", "paraphrase", "keywords", "half_remembered"), 50
     )
     assert "95% interval" in done.stdout
-    assert (out / "codex" / "models" / "finetuned" / "lexicon.json").is_file()
-    assert (out / "codex" / "models" / "finetuned" / "dragon_finetune.json").is_file()
+    improved = out / "codex" / "improved"
+    assert (improved / "models" / "tuned" / "lexicon.json").is_file()
+    assert (improved / "models" / "tuned" / "dragon_finetune.json").is_file()
+    assert "all 200" in (improved / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_switch_is_the_only_difference_between_the_two_runs(demo):
+def test_the_switch_and_its_model_are_the_only_difference_between_the_two_runs(demo):
     out, _ = demo
     ours, theirs = ((root / "codex.yaml").read_text(encoding="utf-8").splitlines() for root in (out / "codex", CODEX))
     assert [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]] == [
-        ("embedder: finetuned", "embedder: base")
+        ("embedder: finetuned", "embedder: base"),
+        ("  model_path: improved/models/tuned", "  model_path: models/finetuned"),
     ]
 
 
