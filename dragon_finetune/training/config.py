@@ -58,7 +58,8 @@ class TrainingConfig(BaseModel):
         general_pairs: a file of pairs from outside the domain, mixed in against forgetting; never validated on.
         general_share: share of the training pairs that they make up at most.
         on_overflow: "error" refuses texts over the limit, "truncate" cuts them off.
-        save_steps: steps between checkpoints (or a share of all, below 1), of which `save_total_limit` are kept.
+        save_steps: steps between checkpoints, or a share of all, below 1.
+        save_total_limit: checkpoints that are kept at most.
         logging_steps: steps between two points of the curve of the loss.
         max_steps: stop after so many steps; default: after `epochs`.
         seed: of everything that is drawn at random.
