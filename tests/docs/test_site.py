@@ -19,6 +19,7 @@ from dragon_finetune.settings import ModelOptions, Switch
 FETCHED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed|object|use)\b[^>]*\b(?:src|data|href)=[\"']?(?:https?:)?//[^\s>]*"
     r"|<link\b[^>]*\bhref=[\"']?(?:https?:)?//[^\s>]*"
+    r"|class=\"mermaid\""  # the theme would fetch what draws it
     r"|url\([\"']?(?:https?:)?//[^)]*|@import[^;]*//[^;]*"
 )
 
