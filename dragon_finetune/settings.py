@@ -31,7 +31,25 @@ class _Layered(BaseSettings):
 
 
 class ModelOptions(_Layered):
-    """Options of one embedder: the section `base:` or `finetuned:` of codex.yaml."""
+    """Options of one embedder: the section `base:` or `finetuned:` of codex.yaml.
+
+    Attributes:
+        model_path: a folder, a hub name, or "embedded". Default: models/finetuned; for `base:` the base that the tuned
+            folder records.
+        on_overflow: what to do with a text over the limit: "error" refuses it, "split" embeds its pieces and pools them
+            by their tokens, "truncate" cuts it off.
+        precision: "auto" takes the fastest whose vectors agree with fp32.
+        engine: "auto" takes the fastest of this machine.
+        budget: padded tokens of one batch. Default: measured once on this machine.
+        device: a torch device such as "cpu" or "cuda:1". Default: the best at hand.
+        truncate_dim: keep only so many numbers of a vector. Default: all.
+        trust_remote_code: run code that comes with a model of the hub; only with `revision`.
+        revision: the commit of a model of the hub.
+        query_prompt: what stands before a query. Default: the model folder's own.
+        document_prompt: what stands before a document. Default: the model folder's own.
+        store: where the host's Chroma lies, for the check before the first query. Default: unchecked, which is said.
+        collections: the collections to check. Default: all. In a variable: with commas between.
+    """
 
     model_path: str | None = None
     on_overflow: OnOverflow = "error"
@@ -71,7 +89,12 @@ class ModelOptions(_Layered):
 
 
 class Switch(_Layered):
-    """The top-level keys of codex.yaml that concern us; every other key is the host's own business."""
+    """The top-level keys of codex.yaml that concern us; every other key is the host's own business.
+
+    Attributes:
+        embedder: "host" (the host's own, untouched), "base", "finetuned", or any name that a plugin offers.
+        chunker: "token_aware", or any name that a plugin offers. Default: the host's own.
+    """
 
     embedder: str = "host"
     chunker: str | None = None

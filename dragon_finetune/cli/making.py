@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dragon_finetune.cli.options import Json, TextField, print_result
+from dragon_finetune.errors import SettingsError
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def pairs(
 
 def train(
     pairs: Annotated[Path, typer.Argument(help="Pairs: a file in any usual form, or a BEIR folder (docs/input.md).")],
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     base_model: Annotated[str | None, typer.Option(help='A model folder, a hub name, or "embedded".')] = None,
     output: Annotated[Path | None, typer.Option(help="Where the trained folder goes.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of any TrainingConfig settings; flags beat it.")] = None,
@@ -83,7 +85,7 @@ def train(
     on_overflow: Annotated[str | None, typer.Option(help="error | truncate")] = None,
     judge: Annotated[Path | None, typer.Option(help="Pairs that are not trained on and judge the model.")] = None,
     lexicon: Annotated[
-        list[Path] | None, typer.Option(help="Chunk files whose words go into the vectors; may be repeated.")
+        list[Path] | None, typer.Option(help="Chunk files whose words go into the vectors, one or more.")
     ] = None,
     distances: Annotated[str | None, typer.Option(help="base | native: whose level of distances.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an occupied output, moving it aside first.")] = False,
@@ -114,11 +116,18 @@ def train(
         seed=seed,
         on_overflow=on_overflow,
         judge=judge,
-        lexicon=lexicon or None,
+        lexicon=_all_of(lexicon, more),
         distances=distances,
         overwrite=overwrite or None,
     )
     _train(settings, read_pairs(pairs), dry_run, as_json)
+
+
+def _all_of(lexicon: list[Path] | None, more: list[Path] | None) -> list[Path] | None:
+    # What the shell makes of `--lexicon *.jsonl`: one file for the option, the others stand alone.
+    if more and not lexicon:
+        raise SettingsError(f"{more[0]} stands alone; give chunk files as --lexicon {more[0]}.")
+    return [*(lexicon or []), *(more or [])] or None
 
 
 def _prompts(family: str | None) -> dict[str, str]:

@@ -190,8 +190,7 @@ class FineTunedEmbedder:
             show_progress: say on stderr how far it is (`progress`).
             on_overflow: what to do with a text over the limit; default: the embedder's own rule.
 
-        Raises:
-            As `embed_chunks`.
+        Raises as `embed_chunks` does.
         """
         return self._embed(texts, role, Batching(batch_size, show_progress, on_overflow))[0]
 

@@ -33,7 +33,8 @@ def compare(
     Both are judged by the era that either tells.
 
     Args:
-        base, tuned: the runs.
+        base: the run that is to be beaten.
+        tuned: the run of the tuned model.
         leaks: what `find_leaks` found; without it nobody has looked, and the verdict says so.
         rankings: of base and tuned by question id (`rank_results`), where the corpus is known.
         judged: what judged questions say of the two models (`compare_judged`).

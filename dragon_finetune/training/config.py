@@ -41,7 +41,8 @@ class TrainingConfig(BaseModel):
         temperature: what cosines are divided by in the ranking loss. Lower asks for less distance between positives and
             negatives, and so moves the general level of distances less. Default 0.05, sentence-transformers' own (its
             scale of 20); 0.02 was chosen once for the host's distances and lost on judged queries (docs/training.md).
-        query_prompt, document_prompt: prompts to train with and to save; default: the base's own.
+        query_prompt: what stands before a query, to train with and to save; default: the base's own.
+        document_prompt: the same before a document.
         precision: "auto" takes bf16 where the device really has it, else fp16 on CUDA, else fp32. Weights stay fp32.
         matryoshka_dims: prefixes of the vector that are trained as vectors beside the full one, such as 256, 128, 64,
             for users of `truncate_dim`. Default: none.
@@ -51,20 +52,26 @@ class TrainingConfig(BaseModel):
             `max_validation_queries`; 0: nothing judges, and the tuned weights are kept unproven.
         validations_per_epoch: how often it is judged; the weights of the best look are what is kept of the run.
         patience: stop after so many looks without a new best; None: never.
-        max_validation_queries, max_validation_corpus: caps of one look; of the passages those that the base takes for
-            the nearest are kept.
+        max_validation_queries: queries of one look at most.
+        max_validation_corpus: passages of one look at most; those that the base takes for the nearest are kept.
         source_weights: source -> share of its training pairs to use, 0 to 1, drawn at random; sources not named: all.
         general_pairs: a file of pairs from outside the domain, mixed in against forgetting; never validated on.
         general_share: share of the training pairs that they make up at most.
         on_overflow: "error" refuses texts over the limit, "truncate" cuts them off.
-        save_steps: steps between checkpoints (or a share of all, below 1), of which `save_total_limit` are kept.
+        save_steps: steps between checkpoints, or a share of all, below 1.
+        save_total_limit: checkpoints that are kept at most.
+        logging_steps: steps between two points of the curve of the loss.
         max_steps: stop after so many steps; default: after `epochs`.
+        seed: of everything that is drawn at random.
+        trust_remote_code: run code that comes with a base of the hub; only with `revision`, its commit.
+        revision: the commit of a base of the hub.
         overwrite: replace an occupied output_dir, moving it aside first.
         device: "cpu" trains there whatever else is at hand.
         training_texts: "full" keeps the queries and passages trained on in the folder, so that leaks are found months
             later, rewordings too; "hashed" keeps only their hashes, for a folder that is given to others.
         lexicon: chunk files whose words go into the vectors beside what is trained (docs/lexical.md); (): none.
-        lexicon_dimensions, lexicon_share: numbers in a vector for the words, and how much they have to say, 0 to 0.9.
+        lexicon_dimensions: numbers in a vector for the words.
+        lexicon_share: how much the words have to say, 0 to 0.9.
         distances: "base" keeps the base's level of distances by one more number in each vector, so that a host's
             thresholds keep their meaning; "native" leaves them as training made them. Default: "base" with a lexicon,
             else "native".
