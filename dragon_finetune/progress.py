@@ -42,6 +42,11 @@ def progress(
     return _Spoken(items, desc, unit, total, initial)
 
 
+def as_time(seconds: float) -> str:
+    """Return "03:48" or "1:03:48"; at least a second."""
+    return str(tqdm.format_interval(max(1, round(seconds))))
+
+
 @contextmanager
 def working(desc: str) -> Iterator[None]:
     """Say every half minute that this is being done and for how long, where nothing inside says more."""

@@ -118,9 +118,8 @@ def _ask_for_pairs(request: Request, places: Places, say: Say) -> Path:
 
 
 def _join(request: Request, places: Places, material: Material) -> LexicalFolder:
-    texts = [chunk.text for chunk in material.chunks]
-    avoid = material.questions.texts if material.questions else []
-    return make_lexical_folder(request.base_model, places.joined, Words(texts, avoid=avoid), overwrite=True)
+    words = Words([chunk.text for chunk in material.chunks])
+    return make_lexical_folder(request.base_model, places.joined, words, overwrite=True)
 
 
 def _train(request: Request, places: Places, material: Material, plan: Plan, say: Say) -> TrainingResult | None:

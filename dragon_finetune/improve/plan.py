@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tqdm import tqdm
+from dragon_finetune.progress import as_time
 
 # Validation and looks beside the steps, as a share of the training time: docs/training.md, "The example codex".
 VALIDATION = 0.5
@@ -73,9 +73,9 @@ class Plan:
             "1. join the corpus's words to the base's vectors",
             self._training(),
             f"3. embed the corpus with {self.models} model{'s' if self.models > 1 else ''}: "
-            f"about {_time(self.embedding_seconds)}",
+            f"about {as_time(self.embedding_seconds)}",
             *self.remarks,
-            f"about {_time(self.seconds)} in all, as a sample of it ran here",
+            f"about {as_time(self.seconds)} in all, as a sample of it ran here",
         ]
         return "\n".join(lines)
 
@@ -83,8 +83,4 @@ class Plan:
         if not self.steps:
             return "2. no training"
         cut = ", cut to the budget" if self.steps_cut else ""
-        return f"2. train on {self.pairs:,} pairs: {self.steps:,} steps{cut}, about {_time(self.training_seconds)}"
-
-
-def _time(seconds: float) -> str:
-    return str(tqdm.format_interval(max(1, round(seconds))))
+        return f"2. train on {self.pairs:,} pairs: {self.steps:,} steps{cut}, about {as_time(self.training_seconds)}"

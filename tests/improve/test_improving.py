@@ -56,7 +56,7 @@ def test_everything_lies_where_it_is_said(first):
     request, done = first
     out = request.output
     assert {"chunks.jsonl", "models", "plan.json", "report.html", "vectors"} <= {path.name for path in out.iterdir()}
-    assert done.training.pairs["training"] + done.training.pairs["validation"] == 80
+    assert done.training.pairs["training"] + done.training.pairs["validation"] == 80 - done.plan.dropped
     assert set(done.judgement.gains) == {"joined", "tuned"}
     assert set(done.judgement.kinds) == {"a (20)", "b (20)"}
     assert done.choice.name in ("joined", "tuned")
@@ -149,9 +149,10 @@ def test_pairs_that_ask_what_the_test_asks_are_left_out_and_counted(works, tiny,
     leaking = [{"query": each["question"], "positive_text": "House 7 keeps nothing."} for each in asked[:5]]
     own = [record for _, record in read_jsonl(works["pairs"])]
     pairs = write_lines(tmp_path / "pairs.jsonl", [*own, *leaking])
+    before = look_ahead(request_of(works, tiny, tmp_path / "out"))
     plan = look_ahead(request_of(works, tiny, tmp_path / "out", pairs=pairs))
-    assert (plan.pairs, plan.dropped) == (80, 5)
-    assert "5 pairs ask what the test asks" in str(plan)
+    assert (plan.pairs, plan.dropped) == (before.pairs, before.dropped + 5)
+    assert f"{plan.dropped} pairs ask what the test asks" in str(plan)
     only = write_lines(tmp_path / "only.jsonl", leaking)
     with pytest.raises(DataError, match="all 5 pairs ask what the test asks"):
         look_ahead(request_of(works, tiny, tmp_path / "out", pairs=only))
