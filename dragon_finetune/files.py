@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.json_text import dump, parse
 
 _SECONDS_OF_A_DAY = 86_400
+OPEN_FILES_STAY = os.name == "nt"
+"""Whether a file that some process has open, or has mapped into memory, can be neither replaced nor moved."""
+_PATIENCE_SECONDS = 5.0  # for whoever looks at a file for a moment: a scanner of viruses, another process of ours
+_LONGEST_PATH = 259 if os.name == "nt" else None  # on Windows, unless its owner has switched long paths on
 
 
 def absolute(path: Path | str) -> Path:
@@ -89,7 +93,9 @@ def readable(path: Path) -> Iterator[None]:
     """Tell as DataError, naming the file, what keeps the block from reading it."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if _LONGEST_PATH is not None and len(str(path)) > _LONGEST_PATH:
+            raise DataError(f"{path!s:.200} can't be read ({_reason(error)}).") from None
         raise DataError(f"{path} does not exist. Check the path.") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from None
@@ -98,7 +104,31 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    said = getattr(error, "strerror", None) or str(error)
+    name = getattr(error, "filename", None)
+    if _LONGEST_PATH is None or not isinstance(name, str) or len(name) <= _LONGEST_PATH:
+        return said
+    return (
+        f"{said}: {name!s:.80}... has {len(name)} characters, and Windows takes {_LONGEST_PATH} until long paths are "
+        "switched on; use a folder nearer to the root, or see docs/windows.md"
+    )
+
+
+def patiently(move: Callable[[], object]) -> None:
+    """Call `move`, again for some seconds where it is refused because somebody has the file open (Windows).
+
+    Raises:
+        PermissionError: it was refused to the end.
+    """
+    until = time.monotonic() + (_PATIENCE_SECONDS if OPEN_FILES_STAY else 0)
+    while True:
+        try:
+            move()
+            return
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.05)
 
 
 def require_other_file(source: Path | str, target: Path | str) -> None:
@@ -139,7 +169,9 @@ def _stream_of(path: Path) -> int | None:
     """Return 1 or 2 where `path` is what stdout or stderr goes to: a file in its place would lose what follows."""
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         with suppress(OSError, ValueError):
-            if os.path.samestat(path.stat(), os.fstat(number)):
+            going_to = os.fstat(number)
+            # Windows gives all consoles, pipes and NUL the number 0.
+            if going_to.st_ino and os.path.samestat(path.stat(), going_to):
                 stream.flush()
                 return number
     return None
@@ -163,9 +195,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(out.fileno())
         if path.exists():
             _take_after(path, draft)
-        draft.replace(path)
+        patiently(lambda: draft.replace(path))
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(PermissionError):  # a read-only one, which it became by what it was to replace, stays on Windows
+            draft.unlink(missing_ok=True)
 
 
 def _take_after(path: Path, draft: Path) -> None:

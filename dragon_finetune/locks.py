@@ -13,6 +13,8 @@ from dragon_finetune.errors import BusyError, DataError
 from dragon_finetune.files import absolute
 
 _QUIET_SECONDS = 1.0  # a wait that nobody need be told of
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+_TAKEN = frozenset(_DEVICES if os.name == "nt" else ())
 
 
 @contextlib.contextmanager
@@ -27,9 +29,11 @@ def held(path: Path | str, *, wait: bool) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds it and `wait` is off; names that process.
-        DataError: the lock can't be written; names the path.
+        DataError: the lock can't be written, or Windows keeps a name in the path for a device; names the path.
     """
     path = absolute(path)
+    if taken := [part for part in path.parts if part.partition(".")[0].strip().lower() in _TAKEN]:
+        raise DataError(f"{path}: Windows keeps the name {taken[0]} for a device. Choose another one.")
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dragon_finetune.errors import ModelError
-from dragon_finetune.files import absolute, write_json
+from dragon_finetune.files import absolute, patiently, write_json
 
 EMBEDDED = "embedded"
 CARD = "dragon_finetune.json"
@@ -87,21 +87,36 @@ def new_draft(path: Path) -> Path:
 
 
 def publish(path: Path, card: Mapping[str, Any]) -> None:
-    """Write the card into the draft of `path`, which completes it, and put it there; what was there steps aside."""
+    """Write the card into the draft of `path`, which completes it, and put it there; what was there steps aside.
+
+    Raises:
+        ModelError: it can't be moved, as on Windows while a program has the model loaded.
+    """
     draft = draft_of(path)
     write_json(draft / CARD, card)
     if path.exists():
         # Renaming onto a full folder fails everywhere, so the old one steps aside first.
         number = next(n for n in range(1, 10_000) if not path.with_name(f"{path.name}.old-{n}").exists())
-        path.rename(path.with_name(f"{path.name}.old-{number}"))
-    draft.rename(path)
+        _move(path, path.with_name(f"{path.name}.old-{number}"))
+    _move(draft, path)
+
+
+def _move(folder: Path, to: Path) -> None:
+    try:
+        patiently(lambda: folder.rename(to))
+    except PermissionError as error:
+        raise ModelError(
+            f"{folder} can't be renamed to {to.name} ({error.strerror or error}). End the programs that have a file in "
+            "it open (on Windows also those that have the model loaded), then run the same command again: what is "
+            "done is kept."
+        ) from error
 
 
 def recover(path: Path) -> None:
     """Finish a swap that was cut short between its two renames: the new model is complete, the path is free."""
     draft = draft_of(path)
     if not path.exists() and (draft / CARD).is_file():
-        draft.rename(path)
+        _move(draft, path)
 
 
 def _embedded() -> Path:

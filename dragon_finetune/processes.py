@@ -1,6 +1,7 @@
 """Processes of ours that this one starts: what they may import, and that they end when it does."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,12 +23,27 @@ def python_of_ours(module: str, arguments: Sequence[str] = ()) -> list[str]:
 
 def environment_of_a_child(**more: str) -> Mapping[str, str]:
     """Return the environment for a process that is to end when this one does (`end_with_parent`)."""
-    return {**os.environ, _PARENT: str(os.getpid()), **more}
+    # What it prints is read as UTF-8, which a pipe's encoding on Windows is not.
+    return {**os.environ, _PARENT: str(os.getpid()), "PYTHONIOENCODING": "utf-8", **more}
 
 
 def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
     """Start a process of ours that ends when this one does, however that is."""
+    if sys.platform == "win32":
+        # A group of its own, for Windows can ask none but a whole group to end.
+        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP, **options}
     return subprocess.Popen(command, env=environment_of_a_child(), stdin=subprocess.DEVNULL, **options)
+
+
+def ask_to_end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process that `start` began to save its work and end. On Windows `terminate` would be no question."""
+    if sys.platform == "win32":
+        try:
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        except OSError:  # there is no console to ask by
+            process.terminate()
+    else:
+        process.terminate()
 
 
 def end_with_parent() -> None:

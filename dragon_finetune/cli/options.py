@@ -1,5 +1,7 @@
 """Options that several commands share, and how a result is printed."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,4 +33,10 @@ Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs,
 
 def print_result(value: Any, text: str, as_json: bool) -> None:
     """Print a result for people, or as the one JSON document on stdout."""
-    print(dump(value, indent=2) if as_json else printable(text))
+    print(_fit_for_stdout(dump(value, indent=2)) if as_json else printable(text))
+
+
+def _fit_for_stdout(text: str) -> str:
+    # JSON is read as UTF-8. On Windows a pipe has an old code page, of which only ASCII is the same in both.
+    is_utf_8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"
+    return text if is_utf_8 else json.dumps(json.loads(text), indent=2)

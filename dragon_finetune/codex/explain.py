@@ -54,7 +54,7 @@ def explain() -> str:
 
 def _takes_the_dict_alone(file: Path) -> bool:
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return False
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]

@@ -15,7 +15,8 @@ def faults(folder: Path | str = ".") -> list[str]:
     folder = Path(folder)
 
     def source(pattern: str) -> str:
-        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in sorted(folder.glob(pattern)))
+        files = sorted(folder.glob(pattern))
+        return "\n".join(file.read_text(encoding="utf-8-sig", errors="replace") for file in files)
 
     shown = {
         "a file named `None`: the host's partial results go there and are never read again; delete it. "

@@ -71,7 +71,7 @@ def _names(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
 def _nodes() -> Iterator[ast.AST]:
     for file in filter(None, map(file_of, CONFIG)):
         try:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
+            tree = ast.parse(file.read_bytes())
         except (OSError, SyntaxError, ValueError):
             continue
         yield from sorted(ast.walk(tree), key=lambda node: getattr(node, "lineno", 0))

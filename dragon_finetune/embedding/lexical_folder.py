@@ -131,7 +131,9 @@ def make_lexical_folder(
         words.check()
         draft = new_draft(target)
         try:
-            shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+            # Without their rights: what is read-only can't be replaced on Windows, and this is a copy to write into.
+            ignored = shutil.ignore_patterns(*_LEFT_OUT)
+            shutil.copytree(folder.path, draft, dirs_exist_ok=True, ignore=ignored, copy_function=shutil.copyfile)
             write_older_form(draft)
             made = add_words(draft, words, judge_of(_base_of(folder, model)), target)
         except BaseException:

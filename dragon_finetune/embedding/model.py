@@ -9,6 +9,7 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
+from dragon_finetune import files
 from dragon_finetune.embedding.chatter import libraries_quiet, missing_weights
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.routes import input_modules
@@ -59,7 +60,16 @@ def load_model(
         if folder.limit is not None and module.max_seq_length != math.inf:  # a static encoder has no limit to set
             module.max_seq_length = folder.limit
         _give_padding(module.tokenizer, folder)
+    if files.OPEN_FILES_STAY:
+        _let_go_of_its_files(model)
     return model.eval()
+
+
+def _let_go_of_its_files(model: SentenceTransformer) -> None:
+    """Copy weights that are the mapped file itself, which could not be replaced or moved while the model lives."""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 def _warn_of(lacking: list[str], folder: ModelFolder) -> None:

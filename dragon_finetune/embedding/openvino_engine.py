@@ -20,10 +20,11 @@ class OpenVinoEngine:
     Args:
         path: the folder that `convert` wrote.
         precision: "fp32" or "bf16".
+        keep_compiled: keep what compiling made in that folder, for the next one that opens it.
     """
 
-    def __init__(self, path: Path, precision: str) -> None:
-        self._path, self._precision = path, precision
+    def __init__(self, path: Path, precision: str, *, keep_compiled: bool = True) -> None:
+        self._path, self._precision, self._keep_compiled = path, precision, keep_compiled
         self.name = f"openvino-{precision}"
         self._local = threading.local()
         self._padding = threading.Lock()
@@ -41,8 +42,9 @@ class OpenVinoEngine:
         hints: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self._precision],
             "PERFORMANCE_HINT": "LATENCY",  # one request uses all cores: our batches are already large
-            "CACHE_DIR": str(self._path / "compiled"),
         }
+        if self._keep_compiled:
+            hints["CACHE_DIR"] = str(self._path / "compiled")
         return load_openvino().Core().compile_model(str(self._path / "model.xml"), "CPU", hints)
 
     def open(self) -> "OpenVinoEngine":

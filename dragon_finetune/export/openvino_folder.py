@@ -38,9 +38,6 @@ def embed_by_openvino(folder: Path, texts: Sequence[str]) -> Vectors:
     """Return OpenVINO's vectors, (texts, dimension), of texts, prompts included."""
     import numpy as np
 
-    engine = OpenVinoEngine(folder, "fp32").open()
+    engine = OpenVinoEngine(folder, "fp32", keep_compiled=False).open()
     batches = [texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE)]
-    try:
-        return np.concatenate([engine.embed(batch, "", None) for batch in batches])
-    finally:
-        shutil.rmtree(folder / "compiled", ignore_errors=True)
+    return np.concatenate([engine.embed(batch, "", None) for batch in batches])

@@ -68,6 +68,7 @@ def _examine(embedder: FineTunedEmbedder, store: str, collections: Sequence[str]
             env=environment_of_a_child(**{_EXAMINING: "1"}),
             capture_output=True,
             encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             check=True,
         )

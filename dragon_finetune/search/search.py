@@ -13,7 +13,7 @@ import yaml
 
 from dragon_finetune.errors import DataError, DragonFinetuneError, SettingsError
 from dragon_finetune.files import absolute, read_json, write_text
-from dragon_finetune.processes import python_of_ours, start
+from dragon_finetune.processes import ask_to_end, python_of_ours, start
 from dragon_finetune.progress import progress
 from dragon_finetune.search.budget import Budget
 from dragon_finetune.search.plan import SearchPlan
@@ -239,7 +239,7 @@ class Search:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Ask a trial to save and end, and end it if it does not."""
-    process.terminate()
+    ask_to_end(process)
     try:
         process.wait(_SECONDS_TO_SAVE)
     finally:

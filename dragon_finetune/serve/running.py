@@ -24,6 +24,7 @@ _ROUND_BATCHES = 4
 """Batches of the engine's budget in a round: enough to sort texts by length, few enough that nobody waits long."""
 _WAITING_ROUNDS = 256
 _GRACE_SECONDS = 30
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in _STOPS:
         # uvicorn raises a signal again once it has stopped; a server that was told to stop has not failed.
         signal.signal(each, lambda *_: None)
     bound.listen(config.backlog)  # whoever reads the next line may ask at once

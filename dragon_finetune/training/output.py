@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dragon_finetune import files
 from dragon_finetune.errors import ModelError
 from dragon_finetune.files import read_json, write_json
 from dragon_finetune.locks import held
@@ -69,6 +70,14 @@ class OutputFolder:
             raise ModelError(f"{self.work} can't be written ({error}). Choose another output folder.") from error
         with held(self.work / "run", wait=False):
             yield
+        if files.OPEN_FILES_STAY:
+            self._remove_the_lock()
+
+    def _remove_the_lock(self) -> None:
+        # It lay in the work folder, which could not be removed before. If another process holds it now, it stays.
+        with suppress(OSError):
+            (self.work / ".run.lock").unlink(missing_ok=True)
+            self.work.rmdir()
 
     def begin(self) -> Path | None:
         """Claim the work folder; return the last whole checkpoint of this very run, if there is one.

@@ -11,7 +11,6 @@ ratio is that of the medians.
 
 import argparse
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,11 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:
+    raise SystemExit("this benchmark reads peak memory by getrusage, which Windows has not") from None
 
 import numpy as np
 
@@ -55,7 +59,7 @@ def learn_in_process(file: Path, only_read: bool) -> tuple[float, float]:
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     command = [sys.executable, "-c", task, str(file), "read" if only_read else "learn"]
-    seconds, peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    seconds, peak = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.split()
     return float(seconds), float(peak)
 
 

@@ -168,7 +168,8 @@ def main() -> None:
             judged = judged_of_codex()
         avoid = work / "avoid.json"
         topics = {"category": "-", "difficulty": "easy", "expected_topics": ["(judged by passage)"]}
-        avoid.write_text(json.dumps({"questions": [*load_questions(questions), *({**topics, **q} for q in judged)]}))
+        asked = json.dumps({"questions": [*load_questions(questions), *({**topics, **q} for q in judged)]})
+        avoid.write_text(asked, encoding="utf-8")
         judge = Judge(files, judged, questions, work / "vectors")
         base = judge("embedded")
         counts = f"{len(base[0])} judged queries, {len(base[2])} questions with topics"

@@ -7,11 +7,15 @@ Each line is measured in a process of its own, so that peaks do not hide one ano
 
 import argparse
 import itertools
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+
+try:
+    import resource
+except ImportError:
+    raise SystemExit("this benchmark reads peak memory by getrusage, which Windows has not") from None
 
 SENTENCE = "Ilse Tarrowin walked the bared floor of the Thaul, “counting,” as Mr. Dool said, to 3.5 thousand. "
 MEGABYTE = 1_000_000

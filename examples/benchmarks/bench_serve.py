@@ -137,7 +137,7 @@ def direct(embedder: FineTunedEmbedder, queries: Load, batches: Load) -> float:
 def ours(model: str):
     """Yield the URL of a server of the model, and its process's number."""
     command = [str(Path(sys.executable).with_name("dragon-finetune")), "serve", "--model", model, "--port", "0"]
-    process = subprocess.Popen([*command, "--name", "ours"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--name", "ours"], stderr=subprocess.PIPE, encoding="utf-8")
     line = process.stderr.readline()
     yield line.split()[-1] + "/v1", process.pid
     process.terminate()

@@ -67,7 +67,7 @@ def test_holm_is_scipys_step_down(ps):
     order = sorted(range(len(ps)), key=ps.__getitem__)
     slow = [0.0] * len(ps)
     for rank, place in enumerate(order):
-        slow[place] = min(1.0, max([(len(ps) - k) * ps[order[k]] for k in range(rank + 1)]))
+        slow[place] = min(1.0, max((len(ps) - k) * ps[order[k]] for k in range(rank + 1)))
     assert holm(ps) == pytest.approx(slow)
 
 
