@@ -12,7 +12,7 @@ from dragon_finetune.progress import QUIET
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 fine; 1 the answer is no; 2 wrong use or bad input; 3 a fault of ours; 130 interrupted.",
+    epilog="Exit codes: 0 fine; 1 the answer is no; 2 wrong use or bad input; 3 our own failure; 130 interrupted.",
 )
 GROUPS = {
     "Make": (improving.improve, text.audit, text.chunk, words.lexicon, making.pairs),

@@ -266,7 +266,6 @@ ROWS = [
     ("run script.py", {".env": b"EMBEDDER=tuned\n"}, "'tuned'"),
     ("run script.py", {".env": "EMBEDDER=tuned\n".encode("utf-16")}, "'tuned'"),
     ("demo --out folder", {"folder/x": b""}, "folder is not empty"),
-    ("demo --pairs none", {}, "--pairs is 'none'"),
     ("nothing", {}, "nothing"),
 ]  # fmt: skip
 

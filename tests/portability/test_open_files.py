@@ -22,6 +22,7 @@ pytestmark = [
 ]
 TEXTS = [f"House {n} keeps its {word} under the stair, and the lamp of {word}."
          for n, word in enumerate(["bell", "rope", "oar", "keel", "salt", "lamp", "heron", "wick"] * 6)]  # fmt: skip
+from dragon_finetune.training.stopping import StopCallback
 
 
 def settings(model, out, **more):
@@ -82,27 +83,16 @@ def test_a_model_that_somebody_has_loaded_is_named_and_the_same_call_goes_on(tmp
     assert (tmp_path / "model.old-1").is_dir()
 
 
-def test_a_run_stops_goes_on_and_leaves_nothing_beside_its_output(tiny, tmp_path):
+def test_a_run_stops_goes_on_and_leaves_nothing_beside_its_output(tiny, tmp_path, monkeypatch):
     out = tmp_path / "out"
     more = {"save_steps": 1, "save_total_limit": 1}
-    with pytest.raises(StoppedError):
-        _stopped_at_once(settings(tiny, out, **more))
+    with monkeypatch.context() as told:
+        told.setattr(StopCallback, "_is_asked", lambda callback, args: True)
+        with pytest.raises(StoppedError):
+            FineTuner(settings(tiny, out, **more)).train(make_pairs(40))
     assert list((tmp_path / "out.work" / "checkpoints").glob("checkpoint-*"))
     FineTuner(settings(tiny, out, **more)).train(make_pairs(40))
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
-
-
-def _stopped_at_once(config):
-    import signal
-
-    from transformers import TrainerCallback
-
-    class Interrupt(TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs):
-            if state.global_step == 2:
-                signal.raise_signal(signal.SIGINT)
-
-    FineTuner(config, callbacks=[Interrupt()]).train(make_pairs(40))
 
 
 def test_a_model_is_trained_on_into_its_own_place(tiny, tmp_path):
