@@ -15,6 +15,7 @@ from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
 from dragon_finetune.errors import DataError, ModelError, StoppedError
 from dragon_finetune.files import write_text
 from dragon_finetune.model_place import CARD, new_draft, publish
+from dragon_finetune.training.stopping import StopCallback
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="what is open is read from /proc"),
@@ -22,7 +23,6 @@ pytestmark = [
 ]
 TEXTS = [f"House {n} keeps its {word} under the stair, and the lamp of {word}."
          for n, word in enumerate(["bell", "rope", "oar", "keel", "salt", "lamp", "heron", "wick"] * 6)]  # fmt: skip
-from dragon_finetune.training.stopping import StopCallback
 
 
 def settings(model, out, **more):
