@@ -70,8 +70,10 @@ class Address:
             SettingsError: it is taken, or not this machine's.
         """
         try:
-            family, kind, _, _, place = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-            bound = socket.socket(family, kind)
+            family, kind, protocol, _, place = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+            # With its protocol named, asyncio sends each part of an answer at once (TCP_NODELAY); else the second
+            # part waits for the client's delayed acknowledgement of the first, 40 ms.
+            bound = socket.socket(family, kind, protocol)
             if os.name == "posix":  # elsewhere it would let two servers have one port
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(place)

@@ -30,6 +30,29 @@ def raw(url, content, *, read=True):
         return b"".join(iter(lambda: connection.recv(65536), b"")) if read else b""
 
 
+def test_no_part_of_an_answer_waits_for_the_client_to_have_read_the_one_before():
+    import asyncio
+
+    from dragon_finetune.serve.running import Address
+
+    async def accepted():
+        told = asyncio.get_running_loop().create_future()
+        server = await asyncio.start_server(
+            lambda _, writer: told.set_result(writer), sock=Address("127.0.0.1", 0).bind()
+        )
+        _, client = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer = await told
+        found = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for each in (writer, client):
+            each.close()
+            await each.wait_closed()
+        server.close()
+        await server.wait_closed()
+        return found
+
+    assert asyncio.run(accepted())
+
+
 def test_a_body_of_a_gigabyte_is_refused_unread(alive):
     head = b"POST /api/embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
     answer = raw(alive, head + b"x" * 1000)
