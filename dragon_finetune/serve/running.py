@@ -123,7 +123,7 @@ async def _serve(
         http="h11",  # bounds the headers that it reads (64 KB), and is installed everywhere
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",  # what is no request is answered; to tell of each would fill the log, or stop on it
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -17,6 +17,7 @@ import multiprocessing
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,11 @@ async def client(url: str, bodies: list[bytes], first: int, until: float, answer
         body = bodies[number % len(bodies)]
         started = time.perf_counter()
         writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        answer = await read(reader)
+        try:
+            answer = await read(reader)
+        except (asyncio.IncompleteReadError, ConnectionError):  # a peer may end a connection after some answers
+            reader, writer = await asyncio.open_connection(*place, limit=1 << 24)
+            continue
         answers.append((number % len(bodies), time.perf_counter() - started, answer))
         number += 1
     writer.close()
@@ -139,6 +144,7 @@ def ours(model: str):
     command = [str(Path(sys.executable).with_name("dragon-finetune")), "serve", "--model", model, "--port", "0"]
     process = subprocess.Popen([*command, "--name", "ours"], stderr=subprocess.PIPE, encoding="utf-8")
     line = process.stderr.readline()
+    threading.Thread(target=process.stderr.read, daemon=True).start()  # else a full pipe would stop it
     yield line.split()[-1] + "/v1", process.pid
     process.terminate()
     process.wait()

@@ -19,6 +19,7 @@ def run(folder, *arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_nights(tiny, tmp_path, write_jsonl):
     houses = make_pairs(80)
     rows = [{"chunk_id": f"house-{n}", "text": each["positive_text"]} for n, each in enumerate(houses)]

@@ -72,6 +72,7 @@ def test_hybrid_pairs_are_the_same_for_the_same_seed(few, embedder, labelled):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_one_search_for_pairs_and_negatives_reads_the_corpus_once_and_finds_the_same(
     few, embedder, labelled, monkeypatch
 ):

@@ -62,7 +62,7 @@ def test_two_searches_in_one_folder_try_each_point_once(command, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_no_trial_outlives_its_search_and_none_is_trained_twice_at_once(command, tmp_path, how):
     out = tmp_path / "out"
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -92,6 +92,15 @@ def test_what_is_no_request(alive, content):
         assert raw(alive, content)[:12] in (b"HTTP/1.1 400", b"")
 
 
+def test_floods_of_garbage_are_not_told_where_nobody_reads(tiny):
+    # Each line would go into a pipe of 64 KB that nobody empties, and the last one would stop the server for good.
+    with serving("--model", tiny, "--name", "tuned") as running:
+        for _ in range(2500):
+            raw(running.url, b"\x00\xff garbage \r\n\r\n")
+        assert httpx.post(f"{running.url}/api/embed", json=LIVES, timeout=20).status_code == 200
+        running.stop()
+
+
 def test_half_a_request_and_callers_that_hang_up_hold_nobody_up(alive):
     host, port = alive.removeprefix("http://").split(":")
     half = [socket.create_connection((host, int(port))) for _ in range(50)]
