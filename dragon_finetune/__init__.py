@@ -1,7 +1,8 @@
 """Fine-tune an embedding model on one domain, prove it retrieves better, and switch Dragon's Codex to it."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dragon_finetune.lazy_names import lazily
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder as FineTunedEmbedder
@@ -50,15 +51,4 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = lazily(globals(), _HOMES)

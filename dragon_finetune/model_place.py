@@ -73,6 +73,12 @@ def recorded_base(folder: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def require_free(path: Path, overwrite: bool) -> None:
+    """Raise ModelError if something lies at `path` and is not to be moved aside."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())) and not overwrite:
+        raise ModelError(f"{path} is not empty. Choose another folder, or pass --overwrite to move it aside.")
+
+
 def draft_of(path: Path) -> Path:
     """Return the sibling into which a new model is written before it takes the place of `path`."""
     return path.with_name(path.name + ".new")

@@ -1,13 +1,11 @@
 """The commands, put together."""
 
-import os
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from dragon_finetune.cli import exporting, host, improving, index, judging, making, searching, serving, text, words
-from dragon_finetune.progress import QUIET
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,8 +39,7 @@ def _before_any(
     _: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of how far the work is.")] = False,
+    __: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of how far the work is.")] = False,
 ) -> None:
     """Adapt an embedding model to your own text, and know whether it helped."""
-    if quiet:
-        os.environ[QUIET] = "1"
+    # `main` takes --quiet off the front, for `run` and for what is said before a command begins; here is its help.

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from dragon_finetune.cli.options import Json, TextField, print_result
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.progress import QUIET
 from dragon_finetune.text import printable
-
-if TYPE_CHECKING:
-    pass
 
 
 def improve(

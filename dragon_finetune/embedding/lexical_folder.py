@@ -33,6 +33,7 @@ from dragon_finetune.model_place import (
     publish,
     recorded_base,
     recover,
+    require_free,
 )
 
 # What lies hidden, what is made here, and other engines' forms of the weights, which would be of the dense model.
@@ -126,8 +127,7 @@ def make_lexical_folder(
         run = _identity(folder, words)
         if known := _made_before(target, run):
             return known
-        if target.exists() and not (target.is_dir() and not any(target.iterdir())) and not overwrite:
-            raise ModelError(f"{target} is not empty. Choose another folder, or pass --overwrite to move it aside.")
+        require_free(target, overwrite)
         words.check()
         draft = new_draft(target)
         try:

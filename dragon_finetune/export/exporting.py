@@ -14,7 +14,7 @@ from dragon_finetune.export.source import ROLES, Source
 from dragon_finetune.export.texts import ProofTexts, proof_texts
 from dragon_finetune.files import absolute
 from dragon_finetune.locks import held
-from dragon_finetune.model_place import new_draft, publish, recover
+from dragon_finetune.model_place import new_draft, publish, recover, require_free
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def export(
     if dtype not in FORMATS[to].dtypes:
         raise SettingsError(f"--dtype is {dtype!r}, which {to} is not written in. {suggest(dtype, FORMATS[to].dtypes)}")
     target = absolute(output)
-    _require_free(target, overwrite)
+    require_free(target, overwrite)
     return export_source(Source.open(model), to, target, dtype=dtype, texts=texts, overwrite=overwrite)
 
 
@@ -93,7 +93,7 @@ def export_source(
     asked = proof_texts(source, texts)
     with held(target, wait=True):
         recover(target)
-        _require_free(target, overwrite)
+        require_free(target, overwrite)
         draft = new_draft(target)
         try:
             notes = [*_unproved(form), *form.write(source, draft, dtype), *_notes(source)]
@@ -107,12 +107,6 @@ def export_source(
             return made
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-
-
-def _require_free(target: Path, overwrite: bool) -> None:
-    empty = target.is_dir() and not any(target.iterdir())
-    if target.exists() and not empty and not overwrite:
-        raise ModelError(f"{target} is not empty. Choose another folder, or pass --overwrite to move it aside.")
 
 
 def _prove(source: Source, texts: ProofTexts, form: Format, folder: Path, dtype: str) -> Proof:

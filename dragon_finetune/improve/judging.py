@@ -81,8 +81,8 @@ def ask(questions: Questions, places: Places, base: str, candidates: Mapping[str
 def _by_answers(questions: Questions, corpus: Corpus, base: str, candidates: Mapping[str, str]) -> Judgement:
     asked = JudgedQuestions(questions.file, corpus, base)
     found = {name: asked.compare(model) for name, model in candidates.items()}
-    beside = JudgedQuestions(questions.file, corpus, candidates["joined"]) if "tuned" in candidates else None
-    training = Gain.found(beside.compare(candidates["tuned"]).all) if beside else None
+    beside = asked.compare(candidates["tuned"], candidates["joined"]) if "tuned" in candidates else None
+    training = Gain.found(beside.all) if beside else None
     gains = {name: Gain.found(each.all) for name, each in found.items()}
     test = found["joined"].all.ndcg
     return Judgement(JUDGED, test.questions, gains, training, _by_kind(found), test.detectable)

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.model_files import raw_hash
 from dragon_finetune.files import write_json
 from dragon_finetune.improve.places import Places
 from dragon_finetune.improve.plan import Plan
@@ -14,6 +13,7 @@ from dragon_finetune.improve.planning import Material
 from dragon_finetune.improve.request import Request
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.model_layout import read_optional
+from dragon_finetune.training.datasets import data_hash
 
 
 class KnownPlans:
@@ -40,13 +40,8 @@ def inputs_of(request: Request, places: Places, material: Material) -> str:
     """Return a hash of everything that a plan depends on: texts, pairs and questions by what they are."""
     settings = {name: str(value) for name, value in sorted(request.training.items())}
     facts: list[Any] = [fingerprint(ModelFolder.open(request.base_model)), request.budget, request.llm, settings]
-    facts.append([asdict(pair) for pair in material.pairs])
+    facts.append(data_hash(material.pairs))
     facts.append([str(question) for question in material.questions.all] if material.questions else [])
     digest = hashlib.blake2b(json.dumps(facts, default=str).encode(), digest_size=16)
-    digest.update(_hash(places.chunks))
+    digest.update(raw_hash(places.chunks))
     return digest.hexdigest()
-
-
-def _hash(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
