@@ -103,7 +103,10 @@ class Search:
     def _config(self, point: Mapping[str, float]) -> TrainingConfig:
         folder = self.folder / "trials" / _name(point)
         extra = {"patience": None} if self.strategy != "adaptive" else {}
-        return TrainingConfig(**{"overwrite": False, **extra, **self._shared, **point, "output_dir": folder})
+        # Trials are compared by their looks, which a run that is judged by halves has not.
+        return TrainingConfig(
+            **{"overwrite": False, "halves": False, **extra, **self._shared, **point, "output_dir": folder}
+        )
 
     def _work_off(self, queue: Queue) -> None:
         with progress(desc="trials", unit="trial") as bar:

@@ -1,5 +1,6 @@
 """Never worse: of the base, the tuned weights and their blend, keep what queries show to be better than the base."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -97,15 +98,30 @@ def keep_the_best(
     """
     tuned = snapshot(model)
     judgements = {1.0: last} if last else {}
-    judgements |= {share: _judge_blend(model, base, tuned, share, judge) for share in SHARES if share not in judgements}
+    judgements |= {share: judge_blend(model, base, tuned, share, judge) for share in SHARES if share not in judgements}
+    verdict, kept = decide(first, judgements, tried=len(SHARES) - 1 + max(1, looks), seed=seed)
+    model.load_state_dict(blended(base, tuned, verdict.share))
+    return verdict, kept
+
+
+def decide(
+    first: Judgement, judgements: Mapping[float, Judgement], *, tried: int, seed: int = 0
+) -> tuple[Verdict, Judgement]:
+    """Return which share of the tuned weights to keep and why, and what was said of that.
+
+    Args:
+        first: what was said of the base.
+        judgements: share of the tuned weights -> what was said of that blend.
+        tried: from how many weights the best is chosen.
+        seed: of the test.
+    """
     # Of equals the smaller share: it stays nearer to what is known to work.
     share = max(judgements, key=lambda each: (round(judgements[each].mean, 12), -each))
-    best, tried = judgements[share], len(SHARES) - 1 + max(1, looks)
+    best = judgements[share]
     test = paired_test(first.ndcg, best.ndcg, seed=seed)
     p = min(1.0, tried * paired_p(best.ndcg, first.ndcg, seed=seed))
     outcome: Outcome = "better" if p < LEVEL else "can't tell" if test.difference > 0 else "worse"
     kept = share if outcome == "better" else 0.0
-    model.load_state_dict(blended(base, tuned, kept))
     verdict = Verdict(
         outcome=outcome,
         share=kept,
@@ -126,7 +142,8 @@ def keep_the_best(
     return verdict, best if kept else first
 
 
-def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:
+def judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:
+    """Return what is said of a blend, which is left in `model`."""
     model.load_state_dict(blended(base, tuned, share))
     return judge(model)
 

@@ -50,6 +50,9 @@ class TrainingConfig(BaseModel):
             them are left out. Default: some of the training pairs are held back.
         validation_share: share of the pairs that can judge (docs/training.md) which is held back, by group, at most
             `max_validation_queries`; 0: nothing judges, and the tuned weights are kept unproven.
+        halves: hold nothing back: train on each half of the pairs to be judged by the other, then on all of them, in
+            about twice the time. Default: where a fifth held back would be fewer than `HELD_BACK_ENOUGH` pairs, all of
+            them can judge, no `judge` is given, and one process trains.
         validations_per_epoch: how often it is judged; the weights of the best look are what is kept of the run.
         patience: stop after so many looks without a new best; None: never.
         max_validation_queries: queries of one look at most.
@@ -103,6 +106,7 @@ class TrainingConfig(BaseModel):
     matryoshka_dims: tuple[int, ...] = ()
     judge: Path | None = None
     validation_share: float = Field(default=0.2, ge=0, le=0.5)
+    halves: bool | None = None
     validations_per_epoch: int = Field(default=1, ge=1)
     patience: int | None = Field(default=4, ge=1)
     max_validation_queries: int = Field(default=500, ge=1)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.halves import judge_by_halves
 from dragon_finetune.training.joined import Joined, join, read_joined, said_of
 from dragon_finetune.training.judgement import Judgement
 from dragon_finetune.training.keeping import UNPROVEN, Watched, forgetting, keep
@@ -97,7 +99,7 @@ class FineTuner:
         folder, training = prepared.folder, prepared.training
         model = self._load(folder)
         base = snapshot(model)
-        validate = self._validation(model, prepared, joined)
+        validate = self._validation(model, prepared, joined) if prepared.judges else None
         first = validate.judge(model) if validate else None
         tokens = sum(field.mean_tokens * field.texts for field in prepared.audit.fields.values())
         stats = FinalStatsCallback(tokens / prepared.audit.fields["query"].texts)
@@ -107,14 +109,18 @@ class FineTuner:
         if self.config.lora_rank:
             add_adapters(model, self.config.lora_rank)
         require_room(model, self.config, planned_steps(self.config, training), output.work)
+        halves = judge_by_halves(
+            prepared, self.config, output.work, partial(self._load, folder), partial(self._validation, joined=joined)
+        )
         fit(model, self.config, folder.prompts, training, output.checkpoints, watchers, checkpoint)
         assert stats.stats is not None
         if not is_first_process():
             return self._wait_for(output)
-        outcome, spare = keep(model, base, self.config, Watched(validate, first, looks, guard))
+        outcome, spare = keep(model, base, self.config, Watched(validate, first, halves, looks, guard))
         outcome["forgetting"] = forgetting(model, base, folder, self.config)
         outcome |= {**vars(stats.stats), "dropped": prepared.dropped, "training_texts": self.config.training_texts}
-        outcome["pairs"] = {"training": len(training), "validation": len(prepared.judges)}
+        judging = len(training) if halves else len(prepared.judges)
+        outcome["pairs"] = {"training": len(training), "validation": judging}
         return self._publish(output, model, prepared, outcome, joined, spare)
 
     def _publish(
@@ -155,9 +161,7 @@ class FineTuner:
             time.sleep(0.5)
         return TrainingResult(path=self.config.output_dir, **card["result"])
 
-    def _validation(self, model: SentenceTransformer, prepared: Prepared, joined: Joined) -> Validation | None:
-        if not prepared.judges:
-            return None
+    def _validation(self, model: SentenceTransformer, prepared: Prepared, joined: Joined) -> Validation:
         config = self.config
         return Validation(
             prepared.judges,

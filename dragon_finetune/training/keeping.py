@@ -9,12 +9,13 @@ from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import read_pairs
 from dragon_finetune.tokens.audit import audit_tokens
 from dragon_finetune.training.adapters import merge_adapters
-from dragon_finetune.training.blend import Verdict, Weights, is_finite, keep_the_best, snapshot
+from dragon_finetune.training.blend import Verdict, Weights, blended, is_finite, keep_the_best, snapshot
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.divergence import DivergenceCallback
+from dragon_finetune.training.halves import Halves
 from dragon_finetune.training.judgement import Judgement
 from dragon_finetune.training.precision import pick_precision
-from dragon_finetune.training.validation import Validation
+from dragon_finetune.training.validation import Validation, by_source
 from dragon_finetune.training.watch import ValidationCallback
 
 _PROBE = Path(__file__).with_name("general_probe.jsonl")
@@ -24,10 +25,11 @@ _NOT_ASKED_FOR = "validation_share is 0: nothing was held back, so nothing shows
 
 
 class Watched(NamedTuple):
-    """What watched a run: what judges (None: nothing), its word on the base, and the callbacks."""
+    """What watched a run: what judges (None: nothing), its word on the base, what halves said, and the callbacks."""
 
     validation: Validation | None
     first: Judgement | None
+    halves: Halves | None
     looks: ValidationCallback | None
     guard: DivergenceCallback
 
@@ -39,7 +41,7 @@ def keep(
 
     Returns also the tuned weights where the base is kept because nothing can be told of them.
     """
-    validation, first, looks, guard = watched
+    validation, first, halves, looks, guard = watched
     trouble = guard.trouble or (looks.trouble if looks else None)
     if looks and (best := looks.best_weights()):
         model.load_state_dict(best)
@@ -49,19 +51,33 @@ def keep(
     if not is_finite(tuned) or (trouble and looks is None):
         model.load_state_dict(base)
         return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}, None
+    if halves:
+        model.load_state_dict(blended(base, tuned, halves.verdict.share))
+        return _told(halves.verdict, halves.by_source, {}, trouble, tuned)
     if validation is None or first is None or looks is None:
         return {"kept": "tuned", "unproven": _NOT_ASKED_FOR, "validation": {}, "trouble": trouble}, None
     verdict, kept = keep_the_best(
         model, base, validation.judge, first, last=looks.best, looks=len(looks.curve), seed=config.seed
     )
+    return _told(verdict, by_source(validation.sources, first, kept), looks.curve, trouble, tuned)
+
+
+def _told(
+    verdict: Verdict,
+    by_source: dict[str, dict[str, float]],
+    curve: dict[int, float],
+    trouble: str | None,
+    tuned: Weights,
+) -> tuple[dict[str, Any], Weights | None]:
     cannot_tell = verdict.outcome == "can't tell"
+    kept = verdict.best if verdict.share else verdict.base
     outcome = {
         "kept": verdict.name,
-        "validation": {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": kept.mean},
-        "validation_by_source": validation.by_source(first, kept),
+        "validation": {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": kept},
+        "validation_by_source": by_source,
         "verdict": vars(verdict),
         "unproven": _cannot_tell(verdict) if cannot_tell else None,
-        "curve": looks.curve,
+        "curve": curve,
         "trouble": trouble,
     }
     return outcome, tuned if cannot_tell else None

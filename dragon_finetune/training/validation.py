@@ -64,7 +64,7 @@ class Validation:
         for pair in judges:
             right.setdefault(pair.query, set()).add(pair.positive)
         source_of = {pair.query: str(pair.metadata.get("source", "")) for pair in judges}
-        self._sources = [source_of[query] for query in self.queries]
+        self.sources = [source_of[query] for query in self.queries]
         self._right = [right[query] for query in self.queries]
         self._texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
         self._narrowed = len(self._texts) <= max_corpus
@@ -91,26 +91,27 @@ class Validation:
             [ndcg_at_10(row, [place[text] for text in right]) for row, right in zip(scores, self._right, strict=True)]
         )
 
-    def by_source(self, base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
-        """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"."""
-        places: dict[str, list[int]] = {}
-        for place, source in enumerate(self._sources):
-            places.setdefault(source, []).append(place)
-        return {
-            source: {
-                "base": float(base.ndcg[rows].mean()),
-                "kept": float(kept.ndcg[rows].mean()),
-                "queries": float(len(rows)),
-            }
-            for source, rows in sorted(places.items())
-        }
-
     def _hardest(self, scores: Vectors) -> list[int]:
         right = {text for texts in self._right for text in texts}
         must = [index for index, text in enumerate(self._texts) if text in right]
         nearness = np.maximum(scores.max(axis=0), self._words.joined(scores).max(axis=0) if self._words else -np.inf)
         nearness[must] = np.inf
         return sorted(np.argsort(-nearness, kind="stable")[: max(self._max_corpus, len(must))].tolist())
+
+
+def by_source(sources: Sequence[str], base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
+    """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"; a source to each query."""
+    places: dict[str, list[int]] = {}
+    for place, source in enumerate(sources):
+        places.setdefault(source, []).append(place)
+    return {
+        source: {
+            "base": float(base.ndcg[rows].mean()),
+            "kept": float(kept.ndcg[rows].mean()),
+            "queries": float(len(rows)),
+        }
+        for source, rows in sorted(places.items())
+    }
 
 
 @dataclass(frozen=True)
