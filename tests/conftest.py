@@ -219,7 +219,14 @@ def trained(tiny, tmp_path_factory):
     """Return the result of one training run of the tiny model on 120 pairs, which 24 of them show to be better."""
     from dragon_finetune import FineTuner, TrainingConfig
 
-    settings = {"epochs": 3, "learning_rate": 1e-3, "max_seq_length": 56, "logging_steps": 5, "patience": None}
+    settings = {
+        "epochs": 3,
+        "learning_rate": 1e-3,
+        "max_seq_length": 56,
+        "logging_steps": 5,
+        "patience": None,
+        "halves": False,
+    }
     out = tmp_path_factory.mktemp("trained") / "finetuned"
     config = TrainingConfig(base_model=tiny, output_dir=out, batch_size=8, device="cpu", **settings)
     return FineTuner(config).train(make_pairs(120))

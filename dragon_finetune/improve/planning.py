@@ -114,7 +114,7 @@ def _with_training(plan: Plan, training: TrainingPlan | None, request: Request) 
         return replace(plan, models=max(1, plan.models - 1), remarks=tuple(said))
     return replace(
         plan,
-        pairs=sum(training.pairs.values()),
+        pairs=training.pairs["training"] if training.judging_steps else sum(training.pairs.values()),
         steps=steps,
         seconds_per_step=seconds_per_step,
         steps_cut=steps < training.steps,

@@ -119,7 +119,9 @@ def test_each_encoder_is_trained_on_the_texts_of_its_role(kind, routed, tmp_path
     before = {role: TorchEngine(model, "fp32").embed(TEXTS, "", role) for role in seen}
     for texts in seen.values():
         texts.clear()
-    config = TrainingConfig(base_model=routed(kind), output_dir=tmp_path / "tuned", max_steps=2, device="cpu")
+    config = TrainingConfig(
+        base_model=routed(kind), output_dir=tmp_path / "tuned", max_steps=2, device="cpu", halves=False
+    )
     fit(model, config, Prompts(**PROMPTS), pairs, tmp_path / "checkpoints", [], None)
     model.eval()
     prompts = {role: 4 + WORDS.index(prompt.strip()) for role, prompt in PROMPTS.items()}

@@ -7,7 +7,8 @@ import pytest
 from conftest import make_pairs
 from hypothesis import given
 from hypothesis import strategies as st
-from runs_of_training import PAIRS, config
+from runs_of_training import PAIRS
+from runs_of_training import config as config_of
 
 from dragon_finetune import FineTuner
 from dragon_finetune.errors import SettingsError, StoppedError
@@ -15,6 +16,11 @@ from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.training import halves
 from dragon_finetune.training.judgement import Judgement
 from dragon_finetune.training.judges import HELD_BACK_ENOUGH, by_halves, halves_of
+
+
+def config(model, out, **settings):
+    return config_of(model, out, **{"halves": None, **settings})
+
 
 FAST = {"epochs": 3, "learning_rate": 1e-3}
 
