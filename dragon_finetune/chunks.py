@@ -23,6 +23,11 @@ class ChunkRef:
     file: str = ""
 
 
+def no_chunks(files: Sequence[Path | str]) -> DataError:
+    """Return the error of files without a chunk."""
+    return DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+
+
 def read_chunks(
     files: Sequence[Path | str], *, unique: bool = True, text_field: str | None = None
 ) -> Iterator[ChunkRef]:

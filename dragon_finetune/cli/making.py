@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dragon_finetune.cli.options import Json, TextField, print_result
-from dragon_finetune.errors import SettingsError
+from dragon_finetune.cli.options import Json, TextField, all_of, print_result
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -116,18 +115,11 @@ def train(
         seed=seed,
         on_overflow=on_overflow,
         judge=judge,
-        lexicon=_all_of(lexicon, more),
+        lexicon=all_of("--lexicon", lexicon, more) or None,
         distances=distances,
         overwrite=overwrite or None,
     )
     _train(settings, read_pairs(pairs), dry_run, as_json)
-
-
-def _all_of(lexicon: list[Path] | None, more: list[Path] | None) -> list[Path] | None:
-    # What the shell makes of `--lexicon *.jsonl`: one file for the option, the others stand alone.
-    if more and not lexicon:
-        raise SettingsError(f"{more[0]} stands alone; give chunk files as --lexicon {more[0]}.")
-    return [*(lexicon or []), *(more or [])] or None
 
 
 def _prompts(family: str | None) -> dict[str, str]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dragon_finetune.chunks import ChunkRef, read_chunks
+from dragon_finetune.chunks import ChunkRef, no_chunks, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.errors import DataError
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
 from dragon_finetune.progress import progress
@@ -53,7 +52,7 @@ def embed_files(
     # Bad input is refused before work starts.
     total = sum(1 for _ in read_chunks(files, unique=unique_ids, text_field=text_field))
     if not total:
-        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+        raise no_chunks(files)
     return embed_each(read_chunks(files, unique=False, text_field=text_field), total, out, embedder)
 
 

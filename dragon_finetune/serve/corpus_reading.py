@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dragon_finetune.chunks import ChunkRef, each_once, read_chunks
+from dragon_finetune.chunks import ChunkRef, each_once, no_chunks, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.unit import unit
 from dragon_finetune.errors import DataError
@@ -35,7 +35,7 @@ def corpus_of_files(models: Mapping[str, FineTunedEmbedder], files: Sequence[Pat
     files = each_once(files)
     chunks = list(read_chunks(files, unique=False))
     if not chunks:
-        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+        raise no_chunks(files)
     names = ", ".join(Path(file).name for file in files[:_NAMED])
     name = f"{names} and {len(files) - _NAMED} more" if len(files) > _NAMED else names
     return Corpus(name, chunks, {each: Column(kept_vectors(chunks, by)) for each, by in models.items()})
