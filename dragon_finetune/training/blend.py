@@ -1,5 +1,6 @@
 """Never worse: of the base, the tuned weights and their blend, keep what queries show to be better than the base."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ from dragon_finetune.training.judgement import Judge, Judgement, paired_p
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SHARES = (0.5, 1.0)
+_BLENDS = {"blend 0.5": 0.5, "tuned": 1.0}
 LEVEL = 0.05
 """The p below which a gain is taken for one."""
 Weights = dict[str, torch.Tensor]
@@ -25,17 +26,19 @@ class Verdict:
     Attributes:
         outcome: of the best of what was tried against the base: "better", shown by p; "can't tell"; or "worse", where
             its mean lies below the base's. Only what is better is kept.
-        share: the share of the tuned weights that is kept, 0 (base) to 1 (tuned).
+        candidate: the best of what was tried: "tuned", "blend 0.5", or one of the others by its name.
+        share: the share of the tuned weights that is kept, 0 (none) to 1 (tuned).
         queries: how many judged.
         base: mean nDCG@10 of the base.
         best: that of the best of what was tried; `difference` is best - base, `low` to `high` its 95% interval.
         p: one-sided p of that gain by a paired sign-flip test, times `tried` (Bonferroni), at most 1.
         tried: how many weights the best was chosen from: looks and blends.
-        by_share: mean nDCG@10 of every blend.
+        by_share: mean nDCG@10 of every blend, and by their names of the others.
         dense, joined: means of "base" and "best" without words in the vectors and with them.
     """
 
     outcome: Outcome
+    candidate: str
     share: float
     queries: int
     base: float
@@ -51,8 +54,8 @@ class Verdict:
 
     @property
     def name(self) -> str:
-        """Return "base", "tuned", or "blend 0.5"."""
-        return {0.0: "base", 1.0: "tuned"}.get(self.share, f"blend {self.share:g}")
+        """Return what is kept: "base", or the candidate."""
+        return self.candidate if self.outcome == "better" else "base"
 
 
 def snapshot(model: "SentenceTransformer") -> Weights:
@@ -81,8 +84,9 @@ def keep_the_best(
     last: Judgement | None = None,
     looks: int = 1,
     seed: int = 0,
+    others: Mapping[str, Weights] | None = None,
 ) -> tuple[Verdict, Judgement]:
-    """Leave in `model` the better of tuned weights and blend if it beats the base beyond chance, else the base.
+    """Leave in `model` the best of tuned weights, blend and others if it beats the base beyond chance, else the base.
 
     Returns why, and what was said of what is kept.
 
@@ -94,21 +98,28 @@ def keep_the_best(
         last: what it said of the tuned weights, where it was asked: each asking embeds the corpus.
         looks: from how many looks the tuned weights were chosen.
         seed: of the test.
+        others: name -> further weights to try.
     """
-    tuned = snapshot(model)
-    judgements = {1.0: last} if last else {}
-    judgements |= {share: _judge_blend(model, base, tuned, share, judge) for share in SHARES if share not in judgements}
-    # Of equals the smaller share: it stays nearer to what is known to work.
-    share = max(judgements, key=lambda each: (round(judgements[each].mean, 12), -each))
-    best, tried = judgements[share], len(SHARES) - 1 + max(1, looks)
+    tuned, others = snapshot(model), others or {}
+
+    def weights(name: str) -> Weights:
+        return others[name] if name in others else blended(base, tuned, _BLENDS[name])
+
+    judgements = {"tuned": last} if last else {}
+    names = [*others, *_BLENDS]
+    judgements |= {name: _judge(model, weights(name), judge) for name in names if name not in judgements}
+    # Of equals the first: it stays nearer to what is known to work.
+    candidate = max(names, key=lambda name: round(judgements[name].mean, 12))
+    best, tried = judgements[candidate], len(names) - 1 + max(1, looks)
     test = paired_test(first.ndcg, best.ndcg, seed=seed)
     p = min(1.0, tried * paired_p(best.ndcg, first.ndcg, seed=seed))
     outcome: Outcome = "better" if p < LEVEL else "can't tell" if test.difference > 0 else "worse"
-    kept = share if outcome == "better" else 0.0
-    model.load_state_dict(blended(base, tuned, kept))
+    better = outcome == "better"
+    model.load_state_dict(weights(candidate) if better else base)
     verdict = Verdict(
         outcome=outcome,
-        share=kept,
+        candidate=candidate,
+        share=_BLENDS.get(candidate, 0.0) if better else 0.0,
         queries=test.questions,
         base=first.mean,
         best=best.mean,
@@ -117,17 +128,17 @@ def keep_the_best(
         high=test.high,
         p=p,
         tried=tried,
-        by_share={f"{each:g}": judgement.mean for each, judgement in judgements.items()},
+        by_share={f"{_BLENDS[name]:g}" if name in _BLENDS else name: judgements[name].mean for name in names},
         dense={"base": float(first.dense.mean()), "best": float(best.dense.mean())},
         joined={}
         if first.joined is None or best.joined is None
         else {"base": float(first.joined.mean()), "best": float(best.joined.mean())},
     )
-    return verdict, best if kept else first
+    return verdict, best if better else first
 
 
-def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:
-    model.load_state_dict(blended(base, tuned, share))
+def _judge(model: "SentenceTransformer", weights: Weights, judge: Judge) -> Judgement:
+    model.load_state_dict(weights)
     return judge(model)
 
 

@@ -1,5 +1,6 @@
 """Which weights a run keeps, and what it has to say for them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,13 @@ UNPROVEN = "unproven"
 _NOT_ASKED_FOR = "validation_share is 0: nothing was held back, so nothing shows that this is better than the base"
 
 
+class Spare(NamedTuple):
+    """Weights that could not be told from the base, and what they are called."""
+
+    name: str
+    weights: Weights
+
+
 class Watched(NamedTuple):
     """What watched a run: what judges (None: nothing), its word on the base, and the callbacks."""
 
@@ -33,11 +41,15 @@ class Watched(NamedTuple):
 
 
 def keep(
-    model: SentenceTransformer, base: Weights, config: TrainingConfig, watched: Watched
-) -> tuple[dict[str, Any], Weights | None]:
+    model: SentenceTransformer,
+    base: Weights,
+    config: TrainingConfig,
+    watched: Watched,
+    others: Mapping[str, Weights] | None = None,
+) -> tuple[dict[str, Any], Spare | None]:
     """Leave the weights to save in `model`; return what was kept and why, in the names of TrainingResult.
 
-    Returns also the tuned weights where the base is kept because nothing can be told of them.
+    Returns also the best of `others`, or the tuned weights, where the base is kept because nothing can be told of them.
     """
     validation, first, looks, guard = watched
     trouble = guard.trouble or (looks.trouble if looks else None)
@@ -50,21 +62,40 @@ def keep(
         model.load_state_dict(base)
         return {"kept": "base", "validation": {"base": first.mean} if first else {}, "trouble": trouble}, None
     if validation is None or first is None or looks is None:
-        return {"kept": "tuned", "unproven": _NOT_ASKED_FOR, "validation": {}, "trouble": trouble}, None
+        return {
+            "kept": _called("tuned", config),
+            "unproven": _NOT_ASKED_FOR,
+            "validation": {},
+            "trouble": trouble,
+        }, None
     verdict, kept = keep_the_best(
-        model, base, validation.judge, first, last=looks.best, looks=len(looks.curve), seed=config.seed
+        model, base, validation.judge, first, last=looks.best, looks=len(looks.curve), seed=config.seed, others=others
     )
     cannot_tell = verdict.outcome == "can't tell"
     outcome = {
-        "kept": verdict.name,
-        "validation": {"base": verdict.base, "tuned": verdict.by_share["1"], "kept": kept.mean},
+        "kept": _called(verdict.name, config),
+        "validation": {
+            "base": verdict.base,
+            **{name: verdict.by_share[name] for name in others or {}},
+            _called("tuned", config): verdict.by_share["1"],
+            "kept": kept.mean,
+        },
         "validation_by_source": validation.by_source(first, kept),
-        "verdict": vars(verdict),
+        "verdict": {**vars(verdict), "candidate": _called(verdict.candidate, config)},
         "unproven": _cannot_tell(verdict) if cannot_tell else None,
         "curve": looks.curve,
         "trouble": trouble,
     }
-    return outcome, tuned if cannot_tell else None
+    name = verdict.candidate
+    spare = Spare(name, others[name]) if others and name in others else Spare("tuned", tuned)
+    return outcome, spare if cannot_tell else None
+
+
+def _called(name: str, config: TrainingConfig) -> str:
+    """Return what is kept by its name: where documents are frozen only the query encoder is tuned."""
+    if config.documents == "trained":
+        return name
+    return {"tuned": "query encoder", "blend 0.5": "query encoder, blend 0.5"}.get(name, name)
 
 
 def _cannot_tell(verdict: Verdict) -> str:
