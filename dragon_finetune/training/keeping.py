@@ -82,7 +82,7 @@ def keep(
         },
         "validation_by_source": validation.by_source(first, kept),
         "verdict": {**vars(verdict), "candidate": _called(verdict.candidate, config)},
-        "unproven": _cannot_tell(verdict) if cannot_tell else None,
+        "unproven": _cannot_tell(verdict, config) if cannot_tell else None,
         "curve": looks.curve,
         "trouble": trouble,
     }
@@ -98,11 +98,12 @@ def _called(name: str, config: TrainingConfig) -> str:
     return {"tuned": "query encoder", "blend 0.5": "query encoder, blend 0.5"}.get(name, name)
 
 
-def _cannot_tell(verdict: Verdict) -> str:
+def _cannot_tell(verdict: Verdict, config: TrainingConfig) -> str:
+    what = "tuned weights" if config.documents == "trained" else f"{_called(verdict.candidate, config)}"
     return (
-        f"{verdict.queries} queries can't tell the tuned weights from the base (nDCG@10 {verdict.difference:+.4f}, 95% "
-        f"interval [{verdict.low:+.4f}, {verdict.high:+.4f}], p {verdict.p:.3f}), so the base is kept; the tuned ones "
-        f"lie in {UNPROVEN}/. More queries that are not trained on can tell (--judge FILE)"
+        f"{verdict.queries} queries can't tell the {what} from the base (nDCG@10 {verdict.difference:+.4f}, 95% "
+        f"interval [{verdict.low:+.4f}, {verdict.high:+.4f}], p {verdict.p:.3f}), so the base is kept; the {what} "
+        f"can be tried in {UNPROVEN}/. More queries that are not trained on can tell (--judge FILE)"
     )
 
 

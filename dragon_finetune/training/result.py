@@ -98,9 +98,12 @@ class TrainingResult(BaseModel):
 
 def _told(verdict: dict[str, Any]) -> list[str]:
     """Return what the queries that judged said, dense and with words, in lines."""
+    candidate = str(verdict.get("candidate", "tuned"))
+    named = "" if candidate == "tuned" or candidate.startswith("blend") else f" ({candidate})"
     lines = [
-        f"the best of {verdict['tried']} tried against the base: {verdict['outcome']}, {verdict['difference']:+.4f} "
-        f"[{verdict['low']:+.4f}, {verdict['high']:+.4f}], p {verdict['p']:.3f} ({verdict['queries']} queries)"
+        f"the best of {verdict['tried']} tried{named} against the base: {verdict['outcome']}, "
+        f"{verdict['difference']:+.4f} [{verdict['low']:+.4f}, {verdict['high']:+.4f}], p {verdict['p']:.3f} "
+        f"({verdict['queries']} queries)"
     ]
     dense, joined = verdict["dense"], verdict["joined"]
     if joined:
