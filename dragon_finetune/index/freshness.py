@@ -35,7 +35,7 @@ def warn_if_stale(embedder: FineTunedEmbedder, store: str, collections: Sequence
     # The examiner itself embeds queries, when it tries other prompts.
     if os.environ.get(_EXAMINING) or not (Path(store) / "chroma.sqlite3").is_file():
         return
-    mark = embedder.document_fingerprint
+    mark = embedder.fingerprint
     cache = cache_folder(mark)
     key = f"health {Path(store).resolve()} {','.join(sorted(collections))} {mark}"
     known = recall(cache, key)

@@ -10,12 +10,14 @@ from model_families import old_layout
 from runs_of_training import PAIRS, config
 
 from dragon_finetune import FineTunedEmbedder, FineTuner, create_embedder
+from dragon_finetune.codex.host_config import for_generation_c
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import ModelError, SettingsError
 from dragon_finetune.index.bulk import embed_each
 from dragon_finetune.index.chroma import open_client
 from dragon_finetune.index.collection import open_collection
 from dragon_finetune.index.doctor import examine
+from dragon_finetune.index.freshness import StaleIndexWarning, warn_if_stale
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.training.frozen import save_sides, with_query_side
@@ -109,6 +111,11 @@ def test_a_host_asks_through_the_side_of_the_queries(made):
     np.testing.assert_allclose(host.embed_query(QUERIES[0]), wanted, atol=1e-6)
 
 
+def test_a_host_whose_own_manager_knows_no_sides_is_not_given_it(encoder):
+    assert "can't load it" in for_generation_c(encoder.path)
+    assert "a way of their own for queries" in for_generation_c(encoder.path)
+
+
 def test_a_map_needs_no_second_encoder(tiny, tmp_path):
     import torch
 
@@ -137,6 +144,18 @@ def test_the_bases_index_is_fresh_and_anothers_is_stale(made, tiny_models, tmp_p
     own, others = (examine(tuned, tmp_path, collections=[name]) for name in ("own", "others"))
     assert list(own.troubles()) == []
     assert others.collections[0].findings[0].kind == "stale"
+
+
+@pytest.mark.slow
+def test_a_host_that_asks_an_index_of_the_base_is_not_warned_and_of_another_it_is(encoder, tiny, tiny_models, tmp_path):
+    tuned = FineTunedEmbedder(encoder.path, **EXACT)
+    for name, model in {"own": tiny, "others": tiny_models["unigram"]}.items():
+        collection = open_client(tmp_path / name).create_collection("books", embedding_function=None)
+        vectors = FineTunedEmbedder(model, **EXACT).encode(DOCUMENTS, role="document")
+        collection.add(ids=[str(n) for n in range(24)], documents=DOCUMENTS, embeddings=list(vectors))
+    warn_if_stale(tuned, str(tmp_path / "own"))
+    with pytest.warns(StaleIndexWarning, match=r"not fit for .*tuned"):
+        warn_if_stale(tuned, str(tmp_path / "others"))
 
 
 def test_an_index_of_the_base_goes_on_and_nothing_is_embedded_again(made, tmp_path, write_jsonl):
