@@ -2,7 +2,7 @@
 
 import copy
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,12 @@ def with_query_side(model: SentenceTransformer) -> SentenceTransformer:
     assert width is not None
     identity = Dense(width, width, bias=False, activation_function=None, init_weight=torch.eye(width))
     sides = Router.for_query_document(_mapped(query, identity.requires_grad_(False)), document)
-    return SentenceTransformer(modules=[sides], device=str(model.device)).eval()
+    return _of([sides], model).eval()
+
+
+def _of(modules: list[Any], model: SentenceTransformer) -> SentenceTransformer:
+    similarity = model.similarity_fn_name
+    return SentenceTransformer(modules=modules, device=str(model.device), similarity_fn_name=similarity)
 
 
 def linear_weights(
@@ -100,7 +105,7 @@ def save_sides(model: SentenceTransformer, kept: str, path: Path, folder: ModelF
         query = document
     if kept == LINEAR:
         query = _mapped(query, linear)
-    save_model(SentenceTransformer(modules=_sides(query, document), device=str(model.device)), path, folder)
+    save_model(_of(_sides(query, document), model), path, folder)
     ways = (read_layout(each).ways["document"] for each in (folder.path, path))
     for original, saved in zip(*ways, strict=True):
         _copy_again(original.path, saved.path)
@@ -132,12 +137,13 @@ def _map_of(model: SentenceTransformer) -> Any:
 
 def _copy_again(original: Path, saved: Path) -> None:
     """Put the files of a module in the place of those that it was saved as, which its library may write otherwise."""
-    for file in _files(saved):
+    files = _files(original)
+    for file in _files(saved) if files else []:
         file.unlink()
-    for file in _files(original):
+    for file in files:
         shutil.copyfile(file, saved / file.name)
 
 
-def _files(module: Path) -> Iterable[Path]:
-    inside = sorted(module.iterdir()) if module.is_dir() else []
+def _files(module: Path) -> list[Path]:
+    inside = module.iterdir() if module.is_dir() else []
     return [each for each in inside if each.is_file() and each.name not in _OF_THE_FOLDER and each.name[0] != "."]
