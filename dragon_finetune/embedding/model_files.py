@@ -18,8 +18,8 @@ _AT_THE_ROOT = re.compile(
 )
 _ANYWHERE = re.compile(r".+\.(safetensors|bin|model|py)")
 _IN_A_MODULE = re.compile(r".+\.(json|txt)")
-# Who wrote a file, and with what: no vector depends on it.
 _LISTS = ("modules.json", "router_config.json")
+# Who wrote a file, and with what: no vector depends on it.
 _WRITERS_NAMES = ("_name_or_path", "name_or_path", "transformers_version")
 
 

@@ -32,7 +32,7 @@ class Verdict:
         base: mean nDCG@10 of the base.
         best: that of the best of what was tried; `difference` is best - base, `low` to `high` its 95% interval.
         p: one-sided p of that gain by a paired sign-flip test, times `tried` (Bonferroni), at most 1.
-        tried: how many weights the best was chosen from: looks and blends.
+        tried: how many weights the best was chosen from: looks, blends and others.
         by_share: mean nDCG@10 of every blend, and by their names of the others.
         dense, joined: means of "base" and "best" without words in the vectors and with them.
     """

@@ -21,7 +21,7 @@ from dragon_finetune.training.linear import fit_map
 from dragon_finetune.training.saving import save_model
 from dragon_finetune.training.validation import embed_texts
 
-LINEAR, ENCODER = "linear", "query encoder"
+LINEAR = "linear"
 _MOST_QUERIES = 3000  # of which the map is fitted: time and memory grow with their square
 # What lies at the root of a folder and is not its first module's.
 _OF_THE_FOLDER = {
