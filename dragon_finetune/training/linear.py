@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Matrix = npt.NDArray[np.float64]
-# Chosen on the example codex and Oz; two other collections say the same (docs/training.md).
+# Chosen on the example codex and Oz (docs/training.md).
 TEMPERATURE = 0.02
 _STEPS = 5
 _PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
