@@ -17,7 +17,7 @@ _PRECISION = "precision"
 
 
 class VectorStore:
-    """Vectors of one encoder under a folder, in Parquet shards `<fingerprint>/<number>.parquet` (key, vector).
+    """Vectors of one encoder under a folder, in Parquet shards `<document_fingerprint>/<number>.parquet` (key, vector).
 
     Args:
         folder: holds one sub-folder per fingerprint: another model's vectors are left alone and never mixed in.
@@ -30,7 +30,7 @@ class VectorStore:
 
     def __init__(self, folder: Path | str, embedder: FineTunedEmbedder) -> None:
         folder = absolute(folder)
-        self._folder = folder / embedder.fingerprint
+        self._folder = folder / embedder.document_fingerprint
         self._places: dict[bytes, tuple[Path, int]] = {}
         for marked in sorted(folder.glob("*/")):
             if embedder.recognises(marked.name):

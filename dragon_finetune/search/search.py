@@ -256,7 +256,8 @@ def _score(result: Mapping[str, Any]) -> float:
     Not that of a blend: which blend is kept hangs on half of the held-back queries, and would add its noise.
     """
     scores = result["validation"]
-    return float(scores.get("base" if result["kept"] == "base" else "tuned", 0.0))
+    tuned = "tuned" if "tuned" in scores else "query encoder"
+    return float(scores.get("base" if result["kept"] == "base" else tuned, 0.0))
 
 
 def _name(point: Mapping[str, float]) -> str:

@@ -98,7 +98,7 @@ def _why_not(embedder: FineTunedEmbedder, collection: Any) -> str | None:
 
     known = stored_fingerprint(collection)
     if known is not None and not embedder.recognises(known):
-        return f"it was made by fingerprint {known[:8]}, this is {embedder.fingerprint[:8]}"
+        return f"it was made by fingerprint {known[:8]}, this is {embedder.document_fingerprint[:8]}"
     sample = take_sample(collection, _SAMPLE)
     if sample is None:
         return "too few of its records have texts to compare"

@@ -12,7 +12,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback
 
-from dragon_finetune.embedding.fingerprint import fingerprint
+from dragon_finetune.embedding.fingerprint import document_fingerprint, fingerprint
+from dragon_finetune.embedding.joiner import joiner_of
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.evaluation.training_queries import write_training_queries
@@ -24,10 +25,11 @@ from dragon_finetune.training.callbacks import FinalStatsCallback
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.fitting import fit
-from dragon_finetune.training.halves import judge_by_halves
+from dragon_finetune.training.frozen import linear_weights, save_sides, with_query_side
+from dragon_finetune.training.halves import Means, judge_by_halves
 from dragon_finetune.training.joined import Joined, join, read_joined, said_of
 from dragon_finetune.training.judgement import Judgement
-from dragon_finetune.training.keeping import UNPROVEN, Watched, forgetting, keep
+from dragon_finetune.training.keeping import UNPROVEN, Spare, Watched, forgetting, keep
 from dragon_finetune.training.output import OutputFolder
 from dragon_finetune.training.plan import TrainingPlan, measure, planned_steps
 from dragon_finetune.training.precision import pick_precision
@@ -52,6 +54,7 @@ class FineTuner:
         _require_integrations(config.report_to)
         self.config = config
         self._callbacks = list(callbacks)
+        self._frozen = config.documents == "frozen"
 
     def train(self, pairs: "Iterable[Any] | str | Path") -> TrainingResult:
         """Train, and return what was made. A run that finished before is not repeated; a killed one goes on.
@@ -101,6 +104,7 @@ class FineTuner:
         base = snapshot(model)
         validate = self._validation(model, prepared, joined) if prepared.judges else None
         first = validate.judge(model) if validate else None
+        others = self._others(model, base, prepared) if validate or prepared.halves else {}
         tokens = sum(field.mean_tokens * field.texts for field in prepared.audit.fields.values())
         stats = FinalStatsCallback(tokens / prepared.audit.fields["query"].texts)
         guard = DivergenceCallback()
@@ -109,14 +113,13 @@ class FineTuner:
         if self.config.lora_rank:
             add_adapters(model, self.config.lora_rank)
         require_room(model, self.config, planned_steps(self.config, training), output.work)
-        halves = judge_by_halves(
-            prepared, self.config, output.work, partial(self._load, folder), partial(self._validation, joined=joined)
-        )
+        means = Means(partial(self._load, folder), partial(self._validation, joined=joined), self._others)
+        halves = judge_by_halves(prepared, self.config, output.work, means)
         fit(model, self.config, folder.prompts, training, output.checkpoints, watchers, checkpoint)
         assert stats.stats is not None
         if not is_first_process():
             return self._wait_for(output)
-        outcome, spare = keep(model, base, self.config, Watched(validate, first, halves, looks, guard))
+        outcome, spare = keep(model, base, self.config, Watched(validate, first, halves, looks, guard), others)
         outcome["forgetting"] = forgetting(model, base, folder, self.config)
         outcome |= {**vars(stats.stats), "dropped": prepared.dropped, "training_texts": self.config.training_texts}
         judging = len(training) if halves else len(prepared.judges)
@@ -130,17 +133,19 @@ class FineTuner:
         prepared: Prepared,
         outcome: dict[str, Any],
         joined: Joined,
-        spare: Weights | None,
+        spare: Spare | None,
     ) -> TrainingResult:
         """Save the model with all that is known of its making, in the output's place."""
         draft = output.draft()
-        save_model(model, draft, prepared.folder)
+        self._save(model, outcome["kept"], draft, prepared.folder)
         if spare:
-            model.load_state_dict(spare)
-            save_model(model, draft / UNPROVEN, prepared.folder)
+            model.load_state_dict(spare.weights)
+            self._save(model, spare.name, draft / UNPROVEN, prepared.folder)
         more = join(draft, joined, self.config)
         outcome["joined"] = said_of(more)
-        result = {**outcome, "fingerprint": fingerprint(ModelFolder.open(draft))}
+        made = ModelFolder.open(draft)
+        outcome |= {"documents": self.config.documents, "document_fingerprint": document_fingerprint(made)}
+        result = {**outcome, "fingerprint": fingerprint(made)}
         write_text(draft / "README.md", model_card(self.config, result))
         write_training_queries(draft, [*prepared.training, *prepared.judges], self.config.training_texts)
         output.publish(
@@ -155,6 +160,12 @@ class FineTuner:
         )
         return TrainingResult(path=self.config.output_dir, **result)
 
+    def _save(self, model: SentenceTransformer, kept: str, path: Path, folder: ModelFolder) -> None:
+        if self._frozen:
+            save_sides(model, kept, path, folder)
+        else:
+            save_model(model, path, folder)
+
     def _wait_for(self, output: OutputFolder) -> TrainingResult:
         """Return what the first of several processes publishes."""
         while not (card := output.finished(overwrite=True)):
@@ -163,17 +174,28 @@ class FineTuner:
 
     def _validation(self, model: SentenceTransformer, prepared: Prepared, joined: Joined) -> Validation:
         config = self.config
+        lexicon = joined.words.lexicon if joined.words else None
+        if self._frozen and (joiner := joiner_of(prepared.folder.path)):
+            lexicon = joiner.lexicon
         return Validation(
             prepared.judges,
             prepared.training + prepared.judges,
             prepared.folder,
-            lexicon=joined.words.lexicon if joined.words else None,
-            with_words=joined.words is not None,
+            lexicon=lexicon,
+            with_words=lexicon is not None,
             max_queries=config.max_validation_queries,
             max_corpus=config.max_validation_corpus,
             seed=config.seed,
             precision=pick_precision(config, model.device),
+            frozen=self._frozen,
         )
+
+    def _others(self, model: SentenceTransformer, base: Weights, prepared: Prepared) -> dict[str, Weights]:
+        """Return what is tried beside the trained weights, by name."""
+        if not self._frozen:
+            return {}
+        precision, seed = pick_precision(self.config, model.device), self.config.seed
+        return linear_weights(model, base, prepared.training, prepared.folder, precision=precision, seed=seed)
 
     def _looks(
         self, validate: Validation | None, first: Judgement | None, output: OutputFolder, training: int
@@ -189,9 +211,10 @@ class FineTuner:
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config
-        return load_model(
+        model = load_model(
             folder, device=config.device, trust_remote_code=config.trust_remote_code, revision=config.revision
         )
+        return with_query_side(model) if self._frozen else model
 
 
 def _require_integrations(report_to: str) -> None:

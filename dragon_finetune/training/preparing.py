@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.embedding.fingerprint import has_common_layout
+from dragon_finetune.errors import DataError, ModelError, SettingsError
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
@@ -68,6 +69,8 @@ def prepare(material: Material, config: TrainingConfig) -> Prepared:
     folder = ModelFolder.open(
         config.base_model, revision=config.revision, prompts=config.prompts(), max_seq_length=config.max_seq_length
     )
+    if config.documents == "frozen":
+        _require_common_layout(folder)
     warn_without_prompts(folder, config.prompts())
     clean, dropped = clean_pairs(material.pairs)
     _require_something_to_tell_apart(clean)
@@ -95,6 +98,15 @@ def _require_something_to_tell_apart(training: Sequence[Pair]) -> None:
         raise DataError(
             f"all {len(training)} training pairs have one query ({training[0].query[:60]!r}), so no batch holds "
             "two to tell apart. Give pairs of several queries."
+        )
+
+
+def _require_common_layout(folder: ModelFolder) -> None:
+    if not has_common_layout(folder):
+        raise ModelError(
+            f"{folder.path} is laid out as sentence-transformers no longer does, so behind a router its index could "
+            "not be told from another model's. Save it anew (`SentenceTransformer(OLD).save_pretrained(NEW)`), and "
+            "index with that, or train documents too."
         )
 
 

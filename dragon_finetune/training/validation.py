@@ -40,6 +40,7 @@ class Validation:
         max_queries, max_corpus: the caps.
         seed: which queries are asked when there are more.
         precision: in which the model embeds here.
+        frozen: whether documents go through the same weights in all models that are judged: they are embedded once.
     """
 
     def __init__(
@@ -54,8 +55,11 @@ class Validation:
         max_corpus: int = 5000,
         seed: int = 0,
         precision: str = "fp32",
+        frozen: bool = False,
     ) -> None:
         self._folder, self._precision, self._max_corpus = folder, precision, max_corpus
+        self._frozen = frozen
+        self._passages: Vectors | None = None
         self._with_words = with_words
         queries = list(dict.fromkeys(pair.query for pair in judges))
         chosen = np.sort(np.random.default_rng(seed).permutation(len(queries))[:max_queries])
@@ -74,7 +78,9 @@ class Validation:
         """Return nDCG@10 per query; ties go to the earlier passage. The first model judged is the base."""
         prompts, precision = self._folder.prompts, self._precision
         queries = embed_texts(model, prompts, self.queries, "query", precision=precision)
-        passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
+        passages = self._passages
+        if passages is None:
+            passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
         scores = queries @ passages.T
         if not self._narrowed:
             kept = self._hardest(scores)
@@ -82,6 +88,7 @@ class Validation:
             scores, passages, self._narrowed = scores[:, kept], passages[kept], True
             if self._words:
                 self._words = WordScores(self._words.share, self._words.scores[:, kept])
+        self._passages = passages if self._frozen else None
         joined = self._ndcg(self._words.joined(scores)) if self._words else None
         return Judgement(self._ndcg(scores), joined, self._with_words, _mean_cosine(passages))
 
