@@ -51,9 +51,14 @@ def status_of(error: BaseException) -> int | None:
     """Return the HTTP status behind an error of Chroma's client, None if there is none."""
     if isinstance(error, ChromaError):
         return error.code()
-    # What has no form of Chroma's own (a proxy's page, say) is raised as a bare Exception, from within this one.
-    cause = error.__context__
-    return cause.response.status_code if isinstance(cause, httpx.HTTPStatusError) else None
+    # What has no form of Chroma's own (a proxy's page, say) is raised as a bare Exception, from within httpx's.
+    return next((each.response.status_code for each in _chain(error) if isinstance(each, httpx.HTTPStatusError)), None)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__context__
 
 
 def _is_of_the_moment(error: BaseException) -> bool:
@@ -83,10 +88,9 @@ def _is_foreseeable(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    cause = error.__context__
     # Chroma's client asks whether the server is running, whatever went wrong: a certificate, say.
-    parts = [str(error), str(cause) if isinstance(cause, httpx.HTTPError) else ""]
-    return " ".join(" ".join(parts).split()) or type(error).__name__
+    behind = [str(each) for each in _chain(error.__context__) if isinstance(each, httpx.TransportError)]
+    return " ".join(" ".join([str(error), *behind[:1]]).split()) or type(error).__name__
 
 
 def _advice(error: Exception) -> str:

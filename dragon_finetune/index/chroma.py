@@ -158,23 +158,29 @@ def _page(collection: Any, start: int, size: int, *parts: str) -> Any:
 
 
 def _upsert_page(collection: Any, page: Sequence[Record]) -> None:
-    try:
-        patiently(
-            partial(
-                collection.upsert,
-                ids=[record.id for record in page],
-                documents=[record.text for record in page],
-                embeddings=[record.vector for record in page],
-                metadatas=[_flat(record.metadata) or None for record in page],
-            )
-        )
-    except Exception as error:
-        # How many bytes a server, or a proxy before it, takes at once is not said before.
-        if status_of(error) != TOO_LARGE or len(page) == 1:
-            raise
+    if not _fits(collection, page):
         half = len(page) // 2
         _upsert_page(collection, page[:half])
         _upsert_page(collection, page[half:])
+
+
+def _fits(collection: Any, page: Sequence[Record]) -> bool:
+    """Write a page; return False if it has more bytes than the server, or a proxy before it, takes at once."""
+    write = partial(
+        collection.upsert,
+        ids=[record.id for record in page],
+        documents=[record.text for record in page],
+        embeddings=[record.vector for record in page],
+        metadatas=[_flat(record.metadata) or None for record in page],
+    )
+    try:
+        patiently(write)
+    except Exception as error:
+        # How many bytes that is, nobody says before.
+        if status_of(error) != TOO_LARGE or len(page) == 1:
+            raise
+        return False
+    return True
 
 
 def _flat(metadata: Mapping[str, Any]) -> dict[str, Any]:
