@@ -23,7 +23,8 @@ class DealtBatches(NoDuplicatesBatchSampler):
 
     def __init__(self, dataset: Any, batch_size: int, *, ranks: tuple[int, int] | None = None, **options: Any) -> None:
         self._rank, self._count = ranks or (distributed.get_rank(), distributed.get_world_size())
-        super().__init__(dataset, batch_size=batch_size * self._count, **options)
+        # sentence-transformers drops the last batch of several processes, for it knows no short one that is even.
+        super().__init__(dataset, batch_size=batch_size * self._count, **{**options, "drop_last": False})
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this process's parts, each of as many rows as every other process's part of the same batch."""

@@ -18,14 +18,15 @@ SETTINGS = {"device": "cpu", "precision": "fp32", "validation_share": 0, "dropou
 def dealt(rows, batch_size, count, epoch=0):
     """Return the batches of each process."""
     dataset = Dataset.from_dict({"query": [f"q{n}" for n in range(rows)], "positive": [f"p{n}" for n in range(rows)]})
-    options = {"drop_last": False, "seed": 3}
     of_each = []
     for rank in range(count):
-        sampler = DealtBatches(dataset, batch_size, ranks=(rank, count), generator=Generator(), **options)
+        sampler = DealtBatches(dataset, batch_size, ranks=(rank, count), generator=Generator(), drop_last=True, seed=3)
         sampler.set_epoch(epoch)
         of_each.append(list(sampler))
         assert len(of_each[-1]) == len(sampler)
-    whole = NoDuplicatesBatchSampler(dataset, batch_size=batch_size * count, generator=Generator(), **options)
+    whole = NoDuplicatesBatchSampler(
+        dataset, batch_size=batch_size * count, generator=Generator(), drop_last=False, seed=3
+    )
     whole.set_epoch(epoch)
     return of_each, list(whole)
 
@@ -100,7 +101,7 @@ def test_negatives_are_gathered(tiny, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_killed_worker_is_replaced_and_the_run_ends_the_same(uninterrupted, tiny, pairs, tmp_path):
     whole = uninterrupted[0] / "out"
     settings = {**SETTINGS, "base_model": tiny, "output_dir": tmp_path / "out", "batch_size": 4, "epochs": 3}
