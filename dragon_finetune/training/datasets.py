@@ -3,12 +3,12 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.pair import ASKED_FROM, GROUP_KEYS, Pair, documents_of
 from dragon_finetune.training.rows import Row, rows_of
 
@@ -51,7 +51,7 @@ class Examples:
     def put_down(self, folder: Path) -> None:
         """Write the tables into a folder, for every process to map into its memory."""
         shutil.rmtree(folder, ignore_errors=True)
-        with libraries_quiet():
+        with _no_bars():
             self.datasets.save_to_disk(str(folder))
 
     @classmethod
@@ -60,6 +60,19 @@ class Examples:
         from datasets import load_from_disk
 
         return cls(load_from_disk(str(folder)), rows)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    before = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not before:
+            enable_progress_bars()
 
 
 def to_datasets(pairs: Iterable[Pair], rows: Sequence[Sequence[Pair]] = ()) -> "Dataset | DatasetDict":

@@ -143,6 +143,7 @@ def _arguments(
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         activation_checkpointing=config.gradient_checkpointing or None,
         batch_sampler=BatchSamplers.NO_DUPLICATES if world_size() == 1 else DealtBatches,
+        dataloader_drop_last=world_size() > 1,  # it would be set, with a warning; DealtBatches drops none
         prompts={**dict.fromkeys(queries, prompts.query), **dict.fromkeys(columns, prompts.document)},
         router_mapping={**dict.fromkeys(queries, "query"), **dict.fromkeys(columns, "document")}
         if is_routed(model)

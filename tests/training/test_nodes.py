@@ -89,9 +89,12 @@ def test_two_nodes_end_with_one_result_though_rows_are_odd(uninterrupted):
 
 @pytest.mark.slow
 def test_negatives_are_gathered(tiny, tmp_path):
-    """So two nodes learn what one process learns from batches twice as large."""
+    """So two nodes learn what one process learns from batches twice as large, from distilled pairs too."""
+    rows = make_pairs(62)
+    for row in rows[:30]:
+        row["source"] = "hybrid"
     file = tmp_path / "pairs.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in make_pairs(62)), encoding="utf-8")
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     settings = {**SETTINGS, "base_model": tiny, "epochs": 2, "logging_steps": 1}
     two = {"pairs": file, "settings": {**settings, "output_dir": tmp_path / "two", "batch_size": 8}}
     result = run_nodes(tmp_path, two)[0]["result"]
