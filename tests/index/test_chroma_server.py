@@ -62,6 +62,7 @@ def collection_of(client, name):
     return client.get_or_create_collection(name, embedding_function=None)
 
 
+@pytest.mark.slow
 def test_load_doctor_freshness_and_queries_by_tls_prefix_and_token(behind, tiny, tiny_models, tmp_path):
     texts = make_texts(30)
     file = write_chunks(tmp_path / "a.jsonl", texts)
