@@ -46,6 +46,17 @@ def ask_to_end(process: "subprocess.Popen[bytes]") -> None:
         process.terminate()
 
 
+def processes_together() -> int:
+    """Return how many processes train one model together, by the environment that torchrun gives each."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that says what was done: the only one, or rank 0 under torchrun."""
+    # A RANK that something else left behind, without a world to have a rank in, says nothing.
+    return processes_together() == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
 def end_with_parent() -> None:
     """Where this process was started by another of ours, end when that one has ended: killed, say, with no chance."""
     parent = os.environ.pop(_PARENT, None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dragon_finetune.cli.options import Json, TextField, all_of, print_result
+from dragon_finetune.processes import is_first_process, processes_together
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def train(
         distances=distances,
         overwrite=overwrite or None,
     )
-    _train(settings, read_pairs(pairs), dry_run, as_json)
+    # Of several processes only the first is to hold them.
+    _train(settings, pairs if processes_together() > 1 else read_pairs(pairs), dry_run, as_json)
 
 
 def _prompts(family: str | None) -> dict[str, str]:
@@ -140,14 +142,17 @@ def _settings(file: Path | None, **flags: Any) -> "TrainingConfig":
     return TrainingConfig(**{**(read_yaml(file) if file else {}), **given})
 
 
-def _train(settings: "TrainingConfig", pairs: "list[Pair]", dry_run: bool, as_json: bool) -> None:
+def _train(settings: "TrainingConfig", pairs: "list[Pair] | Path", dry_run: bool, as_json: bool) -> None:
     from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
 
     if dry_run:
         plan = FineTuner(settings).plan(pairs)
-        print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
+        if is_first_process():
+            print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
         return
     result = FineTuner(settings).train(pairs)
+    if not is_first_process():
+        return
     print_result(result.model_dump(mode="json"), str(result), as_json)
     if not as_json:  # it loads the model once more
         from dragon_finetune.codex.host_config import for_generation_c

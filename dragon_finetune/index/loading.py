@@ -43,9 +43,10 @@ def load_collection(
         StaleIndexError: the collection holds another encoder's vectors.
     """
     vectors = VectorStore(out, embedder)
-    collection = open_collection(open_client(store), name, embedder)
+    client = open_client(store)
+    collection = open_collection(client, name, embedder)
     chunks = progress(read_chunks(files, text_field=text_field), desc="load", unit="chunk")
-    written = upsert(collection, _records(chunks, vectors, embedder))
+    written = upsert(client, collection, _records(chunks, vectors, embedder))
     if replace:
         _take_out_others(collection, files, list(read_chunks(files, text_field=text_field)))
     return written

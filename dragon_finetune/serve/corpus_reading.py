@@ -56,15 +56,14 @@ def corpus_of_collection(models: Mapping[str, FineTunedEmbedder], store: str, na
         DataError: no store there, no collection of that name, or no texts in it.
         TokenLimitError: as `corpus_of_files`.
     """
-    from dragon_finetune.index.chroma import chroma_errors, existing_client, read_records
+    from dragon_finetune.index.chroma import collection_names, existing_client, read_records, stored_collection
     from dragon_finetune.index.freshness import StaleIndexWarning
 
     client = existing_client(store)
-    with chroma_errors(store):
-        present = sorted(collection.name for collection in client.list_collections())
-        if name not in present:
-            raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
-        collection = client.get_collection(name, embedding_function=None)
+    present = collection_names(client, store)
+    if name not in present:
+        raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+    collection = stored_collection(client, name)
     found = list(read_records(collection))
     records = [record for record in found if record.text.strip()]
     if not records:

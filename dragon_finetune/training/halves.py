@@ -19,6 +19,7 @@ from dragon_finetune.training.adapters import add_adapters, merge_adapters
 from dragon_finetune.training.blend import BLENDS, Verdict, Weights, decide, is_finite, snapshot, weights_of
 from dragon_finetune.training.checkpoints import last_whole
 from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.datasets import Examples
 from dragon_finetune.training.divergence import DivergenceCallback
 from dragon_finetune.training.fitting import fit
 from dragon_finetune.training.judgement import Judgement
@@ -94,7 +95,15 @@ def _judge_half(part: Prepared, config: TrainingConfig, work: Path, means: Means
     others = means.others(model, base, part)
     if config.lora_rank:
         add_adapters(model, config.lora_rank)
-    fit(model, half_of(config), part.folder.prompts, part.training, work, [DivergenceCallback()], last_whole(work))
+    fit(
+        model,
+        half_of(config),
+        part.folder.prompts,
+        Examples.of(part.training),
+        work,
+        [DivergenceCallback()],
+        last_whole(work),
+    )
     if config.lora_rank:
         merge_adapters(model)
     tuned = snapshot(model)

@@ -4,13 +4,13 @@ A model that learns to match words does better on lifted queries and is no bette
 said "better, p 0.001" of a run that had lost (docs/training.md).
 """
 
-import os
 from collections.abc import Iterable, Sequence
 
 from dragon_finetune.errors import DataError, SettingsError
 from dragon_finetune.overlap import near_duplicates
 from dragon_finetune.pair import GENERAL, Pair
 from dragon_finetune.pairs.sources import LIFTED
+from dragon_finetune.processes import processes_together
 from dragon_finetune.training.cleaning import clean_pairs
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.splitting import split_pairs
@@ -66,7 +66,7 @@ def by_halves(pairs: Sequence[Pair], config: TrainingConfig) -> bool:
     hindrances = {
         "judge names others that judge": config.judge is not None,
         "validation_share is 0": not config.validation_share,
-        "several processes train": int(os.environ.get("WORLD_SIZE", "1")) > 1,
+        "several processes train": processes_together() > 1,
         "general_pairs mixes others in": config.general_pairs is not None,
         "source_weights leaves some out": bool(config.source_weights),
         "some pairs are words of their passages, and can't judge": not all(map(can_judge, pairs)),

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dragon_finetune.pair import Pair
 from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.datasets import Examples
 from dragon_finetune.training.fitting import fit
 from dragon_finetune.training.halves import half_of
 from dragon_finetune.training.preparing import Prepared
+from dragon_finetune.training.ranks import world_size
 from dragon_finetune.training.room import bytes_needed
 from dragon_finetune.training.rows import examples
 
@@ -68,8 +68,8 @@ def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepar
     clock = _Clock()
     few = config.model_copy(update={"max_steps": _STEPS, "report_to": "none", "save_steps": 10**9})
     with tempfile.TemporaryDirectory() as folder:
-        fit(model, few, prepared.folder.prompts, training, Path(folder), [clock], None)
-    steps = planned_steps(config, training)
+        fit(model, few, prepared.folder.prompts, Examples.of(training), Path(folder), [clock], None)
+    steps = planned_steps(config, examples(training))
     disk = bytes_needed(model, config, steps)
     judging = len(training) if prepared.halves else len(prepared.judges)
     return TrainingPlan(
@@ -77,17 +77,17 @@ def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepar
         pairs={"training": len(training), "validation": judging},
         dropped=prepared.dropped,
         steps=steps,
-        judging_steps=sum(planned_steps(half_of(config), half) for half in prepared.halves),
+        judging_steps=sum(planned_steps(half_of(config), examples(half)) for half in prepared.halves),
         seconds_per_step=sorted(clock.seconds)[len(clock.seconds) // 2],
         peak_gib=_peak_gib(model.device),
         disk_gib=disk / 2**30,
     )
 
 
-def planned_steps(config: TrainingConfig, training: Sequence[Pair]) -> int:
-    """Return the optimizer steps of a whole run in one process."""
-    per_step = config.batch_size * config.gradient_accumulation_steps
-    return config.max_steps or max(1, round(config.epochs * -(-examples(training) // per_step)))
+def planned_steps(config: TrainingConfig, examples: int) -> int:
+    """Return the optimizer steps of a whole run over so many examples."""
+    per_step = config.batch_size * config.gradient_accumulation_steps * world_size()
+    return config.max_steps or max(1, round(config.epochs * -(-examples // per_step)))
 
 
 class _Clock(TrainerCallback):

@@ -108,6 +108,7 @@ def test_each_role_is_counted_by_its_own_tokenizer_and_the_lowest_limit_holds(ro
 def test_each_encoder_is_trained_on_the_texts_of_its_role(kind, routed, tmp_path):
     from dragon_finetune.embedding.model import load_model
     from dragon_finetune.embedding.torch_engine import TorchEngine
+    from dragon_finetune.training.datasets import Examples
     from dragon_finetune.training.fitting import fit
 
     pairs = [Pair(f"{WORDS[n]} {WORDS[n + 1]}", f"{WORDS[n + 1]} {WORDS[n]}") for n in range(8)]
@@ -122,7 +123,7 @@ def test_each_encoder_is_trained_on_the_texts_of_its_role(kind, routed, tmp_path
     config = TrainingConfig(
         base_model=routed(kind), output_dir=tmp_path / "tuned", max_steps=2, device="cpu", halves=False
     )
-    fit(model, config, Prompts(**PROMPTS), pairs, tmp_path / "checkpoints", [], None)
+    fit(model, config, Prompts(**PROMPTS), Examples.of(pairs), tmp_path / "checkpoints", [], None)
     model.eval()
     prompts = {role: 4 + WORDS.index(prompt.strip()) for role, prompt in PROMPTS.items()}
     for role, other in (("query", "document"), ("document", "query")):

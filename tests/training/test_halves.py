@@ -60,7 +60,7 @@ def test_no_query_judges_what_was_trained_on_it(tiny, tmp_path, monkeypatch):
         halves.Validation, "judge", lambda self, model: (asked.append(self.queries), judge(self, model))[1]
     )
     FineTuner(config(tiny, tmp_path / "out", max_steps=2)).train(PAIRS)
-    first, second = ({pair.query for pair in each} for each in trained)
+    first, second = ({row["query"] for table in each.tables() for row in table} for each in trained)
     assert not first & second
     assert first | second == {pair["query"] for pair in PAIRS}
     assert [set(each) for each in asked[:3]] == [second] * 3
