@@ -100,7 +100,8 @@ def test_it_needs_no_ray(tiny):
 def test_fewer_threads_make_the_same_vectors(tiny, expected):
     code = (
         "import sys, numpy; from dragon_finetune import EmbedBatch; import torch;"
-        f"e = EmbedBatch({str(tiny)!r}, threads=1, **{OPTIONS!r}); numpy.save(sys.argv[1], e({{'text': {TEXTS!r}}})['embedding']);"
+        f"embed = EmbedBatch({str(tiny)!r}, threads=1, **{OPTIONS!r});"
+        f"numpy.save(sys.argv[1], embed({{'text': {TEXTS!r}}})['embedding']);"
         "print(torch.get_num_threads())"
     )
     out = tiny.parent / "one-thread.npy"

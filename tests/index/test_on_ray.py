@@ -27,7 +27,11 @@ from dragon_finetune.index.distributed.workers import Workers
 KILLS = int(os.environ.get("KILLS", "1"))
 TWO = Workers("local", 2)
 OPTIONS = {"device": "cpu", "precision": "fp32", "engine": "torch", "on_overflow": "split"}
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 SCRIPT = """
 import json, sys
 from dragon_finetune import FineTunedEmbedder
@@ -250,11 +254,11 @@ class Run:
             time.sleep(0.02)
 
     def kill(self):
-        """Kill the run and return what of its processes is still there half a minute later."""
+        """Kill the run and return what of its processes is still there soon after."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
         self.process.communicate()
-        return psutil.wait_procs(family, timeout=30)[1]
+        return psutil.wait_procs(family, timeout=20)[1]
 
     def embedded(self):
         out, err = self.process.communicate()
@@ -318,7 +322,7 @@ def test_the_command_loads_a_collection_exactly_once(tmp_path, cli, tiny):
 
     write_chunks(tmp_path / "a.jsonl", 30)
     options = ("--on-overflow", "split", "--out", "out", "--store", "store", "--collection", "books")
-    done = cli("embed", "a.jsonl", "-m", tiny, *options, "--ray", "local", "--workers", 1)
+    done = cli("--quiet", "embed", "a.jsonl", "-m", tiny, *options, "--ray", "local", "--workers", 1)
     assert "30 texts embedded, 0 were done already: out" in done.stdout, done.stderr
     assert "30 records in books of store" in done.stdout
     assert done.stderr == ""

@@ -19,12 +19,14 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import ClusterError, DragonFinetuneError, MissingExtraError
 from dragon_finetune.files import absolute
 from dragon_finetune.index.bulk import BulkResult, count_chunks, shard_rows, vectors_of
+from dragon_finetune.index.distributed import orphans
 from dragon_finetune.index.distributed.group import EmbedGroup, Group
 from dragon_finetune.index.distributed.missing import Missing
 from dragon_finetune.index.distributed.sources import is_address, reader_of
 from dragon_finetune.index.distributed.workers import Workers
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
+from dragon_finetune.processes import python_of_ours, start
 from dragon_finetune.progress import progress
 
 _STORE_BYTES = 256 << 20  # groups under way, 10 MB each; more goes to the disk
@@ -32,8 +34,6 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # When this process is killed, Ray's agents look for its server so long before they end.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
 
 
@@ -154,16 +154,40 @@ def _connected(ray: Any, workers: Workers) -> Iterator[None]:
         return
     local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if workers.local else {}
     try:
-        ray.init(address=workers.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+        with _stderr_closed():
+            ray.init(address=workers.address, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, ValueError, RuntimeError) as error:
         raise ClusterError(
             f"no Ray answers at {workers.address}: {error}. Start one (`ray start --head`), or use --ray local."
         ) from error
+    watcher = start(python_of_ours(orphans.__name__, [str(os.getpid()), *map(str, _family())])) if local else None
     try:
         with _in_order(ray):
             yield
     finally:
         ray.shutdown()
+        if watcher:
+            watcher.kill()
+            watcher.wait()
+
+
+def _family() -> list[int]:
+    import psutil
+
+    return [process.pid for process in psutil.Process().children(recursive=True)]
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Keep off stderr that Ray's part in C++ has set its log level; what fails is raised all the same."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager
@@ -172,6 +196,7 @@ def _in_order(ray: Any) -> Iterator[None]:
     context = ray.data.DataContext.get_current().copy()
     context.execution_options.preserve_order = True
     context.target_max_block_size = 1
+    context.raise_original_map_exception = True  # else what a worker raised comes as text
     context.enable_progress_bars = context.print_on_execution_start = False
     logger = logging.getLogger("ray.data")
     level = logger.level
