@@ -298,7 +298,7 @@ def test_kills_at_random_moments_leave_the_shards_of_an_uninterrupted_run(tmp_pa
     for attempt in range(KILLS):
         out = tmp_path / f"killed {attempt}"
         run = Run(file, out, tiny, 100)
-        time.sleep(dice.uniform(0.6 * before, seconds))
+        time.sleep(dice.uniform(0.8 * before, seconds))
         victim = dice.choice(["driver", "worker"])
         there = actors() if victim == "worker" else []
         if run.process.poll() is not None:
