@@ -50,8 +50,7 @@ class EmbedBatch:
     ) -> None:
         if on_error not in get_args(OnError):
             raise SettingsError(f"on_error is {on_error!r}. {suggest(str(on_error), get_args(OnError))}")
-        # A worker's current folder is another one.
-        self._model = str(absolute(model)) if Path(model).expanduser().exists() else str(model)
+        self._model = wherever(model)
         self._text_column, self._id_column, self._on_error = text_column, id_column, on_error
         self._threads, self._options = threads, options
         FineTunedEmbedder(self._model, **options)  # refuses wrong options here, not in a worker
@@ -122,6 +121,11 @@ class EmbedBatch:
             said = "; ".join(list(refused.values())[:_SHOWN])
             ways = "" if kind is DataError else f" Chunk them smaller (`dragon-finetune chunk`), or {WAYS_TO_SPLIT}."
             raise kind(f"{len(refused)} rows can't be embedded: {said}.{ways} Or ask for on_error='column'.")
+
+
+def wherever(model: str | Path) -> str:
+    """Return how a model is called from any current folder: a worker's is another one."""
+    return str(absolute(model)) if Path(model).expanduser().exists() else str(model)
 
 
 def _listed(column: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from dragon_finetune.errors import ClusterError, DragonFinetuneError, MissingExt
 from dragon_finetune.files import absolute
 from dragon_finetune.index.bulk import BulkResult, count_chunks, shard_rows, vectors_of
 from dragon_finetune.index.distributed import orphans
+from dragon_finetune.index.distributed.embed_batch import wherever
 from dragon_finetune.index.distributed.group import EmbedGroup, Group
 from dragon_finetune.index.distributed.missing import Missing
 from dragon_finetune.index.distributed.sources import is_address, reader_of
@@ -52,7 +53,7 @@ def embed_on_ray(
         files: chunk files; also addresses of JSON lines or Parquet (`sources.reader_of`).
         out: the folder of the shards, on this machine.
         embedder: the encoder; every worker opens its model by the same name or path.
-        workers: where, and how many.
+        workers: where, and how many. In a process that has joined a Ray already, that one is used.
         unique_ids: refuse, before work starts, an id that comes twice.
         text_field: the field that holds the text.
 
@@ -70,7 +71,7 @@ def embed_on_ray(
             tuple(file if is_address(file) else absolute(file) for file in files),
             text_field,
             absolute(out),
-            embedder.model_path,
+            wherever(embedder.model_path),
             embedder.options.to_dict(),
             shard_rows(),
             store.shards,
