@@ -8,9 +8,10 @@ embedded again; when this process dies, groups under way are lost and nothing th
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_COLOR_PREFIX": "0",
 }
 
 
@@ -76,8 +78,10 @@ def embed_on_ray(
             shard_rows(),
             store.shards,
         )
-        with _connected(ray, workers), _told(ray), progress(total=total, desc="embed", unit="chunk") as bar:
-            return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
+        # What Ray has to say, of a worker that died for instance, goes to stderr.
+        with redirect_stdout(sys.stderr), _connected(ray, workers), _told(ray):
+            with progress(total=total, desc="embed", unit="chunk") as bar:
+                return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
 
 
 def _write(
