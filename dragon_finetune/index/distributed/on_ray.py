@@ -78,10 +78,13 @@ def embed_on_ray(
             shard_rows(),
             store.shards,
         )
-        # What Ray has to say, of a worker that died for instance, goes to stderr.
-        with redirect_stdout(sys.stderr), _connected(ray, workers), _told(ray):
-            with progress(total=total, desc="embed", unit="chunk") as bar:
-                return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
+        with (
+            redirect_stdout(sys.stderr),  # what Ray has to say, of a worker that died for instance
+            _connected(ray, workers),
+            _told(ray),
+            progress(total=total, desc="embed", unit="chunk") as bar,
+        ):
+            return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
 
 
 def _write(
