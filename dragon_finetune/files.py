@@ -94,7 +94,7 @@ def read_env_file(path: Path | str = ".env") -> dict[str, str]:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path | str) -> Iterator[None]:
     """Tell as DataError, naming the file, what keeps the block from reading it."""
     try:
         yield

@@ -65,13 +65,18 @@ def end_with_parent() -> None:
 
 
 def _watch(parent: int) -> None:
+    wait_for_end(parent)
+    os._exit(1)
+
+
+def wait_for_end(pid: int) -> None:
+    """Return when a process has ended, whosever it is."""
     import psutil
 
     try:
-        process = psutil.Process(parent)
+        process = psutil.Process(pid)
         # Asked of the process and not of its number, which another may have been given since.
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     except psutil.NoSuchProcess:
         pass
-    os._exit(1)
