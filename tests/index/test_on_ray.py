@@ -230,6 +230,13 @@ def test_workers_that_find_no_place_are_told():
         Workers("ray://head:10001")
 
 
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:9"])
+def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path, embedder, monkeypatch, address):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where "auto" looks for a cluster of this machine
+    with pytest.raises(ClusterError, match=rf"no Ray answers at {address}.*--ray local"):
+        embed_on_ray([write_chunks(tmp_path / "a.jsonl", 1)], tmp_path / "out", embedder, Workers(address))
+
+
 def test_without_ray_the_extra_is_named(tmp_path, embedder, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.data", None)

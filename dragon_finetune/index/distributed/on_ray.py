@@ -8,6 +8,7 @@ embedded again; when this process dies, groups under way are lost and nothing th
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ from dragon_finetune.processes import python_of_ours, start
 from dragon_finetune.progress import progress
 
 _STORE_BYTES = 256 << 20  # groups under way, 10 MB each; more goes to the disk
+_ANSWER_SECONDS = 10
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -162,6 +164,8 @@ def _connected(ray: Any, workers: Workers) -> Iterator[None]:
         return
     local = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if workers.local else {}
     try:
+        if endpoint := workers.endpoint:
+            socket.create_connection(endpoint, timeout=_ANSWER_SECONDS).close()  # Ray would try for minutes
         with _stderr_closed():
             ray.init(address=workers.address, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, ValueError, RuntimeError) as error:

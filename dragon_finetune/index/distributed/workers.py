@@ -41,6 +41,12 @@ class Workers:
         """Whether a cluster of this machine alone is to be started."""
         return self.address == LOCAL
 
+    @property
+    def endpoint(self) -> tuple[str, int] | None:
+        """Host and port of a cluster that is named by them."""
+        host, _, port = self.address.rpartition(":")
+        return (host.strip("[]"), int(port)) if host and port.isdecimal() else None
+
     def resources(self, nodes: Sequence[Mapping[str, float]]) -> tuple[int, dict[str, float]]:
         """Return how many workers, and `num_cpus` and `num_gpus` of each: all CPUs that so many workers can share.
 
