@@ -61,7 +61,8 @@ def seconds(chunks: Path, out: Path, more: list[str]) -> float:
         *more,
     ]
     started = time.perf_counter()
-    done = subprocess.run([*map(str, command), "--on-overflow", "split"], capture_output=True, text=True, check=False)
+    command += ["--on-overflow", "split"]
+    done = subprocess.run([*map(str, command)], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return time.perf_counter() - started

@@ -32,7 +32,9 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
 
     file = write_jsonl("pairs.jsonl", PAIRS)
     settings = tmp_path / "settings.yaml"
-    settings.write_text(f"epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\n{how}\n", encoding="utf-8")
+    settings.write_text(
+        f"epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\nhalves: false\n{how}\n", encoding="utf-8"
+    )
     arguments = ["train", file, "--base-model", tiny, "--config", settings]
     # The uninterrupted one trains in this process: a start costs more than the training.
     chosen = yaml.safe_load(settings.read_text(encoding="utf-8"))
@@ -103,7 +105,7 @@ def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     entry = tmp_path / "entry.py"
     entry.write_text("from dragon_finetune.cli.main import main\nmain()\n", encoding="utf-8")
     settings = tmp_path / "settings.yaml"
-    settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\n", encoding="utf-8")
+    settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\nhalves: false\n", encoding="utf-8")
     arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]
 
     def run(processes, batch, out):

@@ -82,7 +82,7 @@ def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl,
     plan = cli("train", "pairs.jsonl", "--base-model", model, "--output", "out3", "--dry-run")
     assert not re.search(r"\w\(\w+=", plan.stdout), "an object's repr"
     assert "Nothing was trained" in plan.stdout
-    assert "6 steps and 6 of halves that judge" in plan.stdout
+    assert re.search(r"6 steps and \d+ of halves that judge", plan.stdout)
     assert not (tmp_path / "out3").exists()
     missing = cli("train", "none.jsonl", "--base-model", model, "--output", "out2")
     assert (missing.returncode, missing.stdout) == (2, "")
