@@ -231,10 +231,13 @@ def test_workers_that_find_no_place_are_told():
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:9"])
-def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path, embedder, monkeypatch, address):
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where "auto" looks for a cluster of this machine
-    with pytest.raises(ClusterError, match=rf"no Ray answers at {address}.*--ray local"):
-        embed_on_ray([write_chunks(tmp_path / "a.jsonl", 1)], tmp_path / "out", embedder, Workers(address))
+def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path, cli, tiny, address):
+    write_chunks(tmp_path / "a.jsonl", 1)
+    command = ("embed", "a.jsonl", "-m", tiny, "--out", "out", "--ray", address)
+    done = cli(*command, RAY_TMPDIR=str(tmp_path))  # where "auto" looks for a cluster of this machine
+    assert done.returncode == 2, done.stderr
+    assert f"no Ray answers at {address}" in done.stderr
+    assert "or use --ray local" in done.stderr
 
 
 def test_without_ray_the_extra_is_named(tmp_path, embedder, monkeypatch):
