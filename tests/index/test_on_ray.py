@@ -230,13 +230,11 @@ def test_workers_that_find_no_place_are_told():
         Workers("ray://head:10001")
 
 
-@pytest.mark.parametrize("address", ["auto", "127.0.0.1:9"])
-def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path, cli, tiny, address):
+def test_a_cluster_that_does_not_answer_is_named_at_once(tmp_path, cli, tiny):
     write_chunks(tmp_path / "a.jsonl", 1)
-    command = ("embed", "a.jsonl", "-m", tiny, "--out", "out", "--ray", address)
-    done = cli(*command, RAY_TMPDIR=str(tmp_path))  # where "auto" looks for a cluster of this machine
+    done = cli("embed", "a.jsonl", "-m", tiny, "--out", "out", "--ray", "127.0.0.1:9")
     assert done.returncode == 2, done.stderr
-    assert f"no Ray answers at {address}" in done.stderr
+    assert "no Ray answers at 127.0.0.1:9" in done.stderr
     assert "or use --ray local" in done.stderr
 
 
