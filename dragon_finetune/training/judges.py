@@ -79,9 +79,22 @@ def by_halves(pairs: Sequence[Pair], config: TrainingConfig) -> bool:
 
 
 def halves_of(pairs: Sequence[Pair], config: TrainingConfig) -> tuple[list[Pair], ...]:
-    """Return two halves that share no query, passage or document, as far as `split_pairs` can; (): no such halves."""
+    """Return two halves that share no query, passage or document, as far as `split_pairs` can; (): no such halves.
+
+    Each has a quarter of the pairs at least, and two queries, for one alone has nothing to be told apart from.
+
+    Raises:
+        SettingsError: there are none, and they were asked for.
+    """
     halves = split_pairs(pairs, 0.5, config.seed)
-    return halves if min(map(len, halves)) >= len(pairs) / 4 else ()
+    if all(len(half) >= len(pairs) / 4 and len({pair.query for pair in half}) > 1 for half in halves):
+        return halves
+    if config.halves:
+        raise SettingsError(
+            f"halves is true, but {len(pairs)} pairs fall into no two halves that share no query. Give more queries, "
+            "or leave it out: some of the pairs are held back then."
+        )
+    return ()
 
 
 _WAYS_OUT = (

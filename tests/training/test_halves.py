@@ -11,7 +11,7 @@ from runs_of_training import PAIRS
 from runs_of_training import config as config_of
 
 from dragon_finetune import FineTuner
-from dragon_finetune.errors import SettingsError, StoppedError
+from dragon_finetune.errors import DataError, SettingsError, StoppedError
 from dragon_finetune.pair import Pair, read_pairs
 from dragon_finetune.training import halves
 from dragon_finetune.training.judgement import Judgement
@@ -78,6 +78,21 @@ def test_halves_are_all_pairs_and_share_neither_query_nor_passage(drawn, seed):
         first, second = found
         assert sorted(map(str, [*first, *second])) == sorted(map(str, pairs))
         assert not {pair.query for pair in first} & {pair.query for pair in second}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_too_few_for_halves_that_teach_are_refused_before_work(tiny, tmp_path, count):
+    """A half of one query tells nothing apart, and one query judges nothing: as before there were halves."""
+    with pytest.raises(DataError, match=f"no pair of {count} can be held back"):
+        FineTuner(config(tiny, tmp_path / "out", validation_share=0.1)).train(make_pairs(count))
+    assert not list(tmp_path.iterdir())
+
+
+def test_halves_that_were_asked_for_and_can_not_be_had_are_refused(tiny, tmp_path):
+    one = [{**pair, "query": "who keeps the oar"} for pair in make_pairs(30)]
+    with pytest.raises(SettingsError, match=r"halves is true, but \d+ pairs fall into no two halves"):
+        FineTuner(config(tiny, tmp_path / "out", halves=True)).train([*one, *make_pairs(32)[30:]])
+    assert not list(tmp_path.iterdir())
 
 
 def test_when_it_is_done(tmp_path, monkeypatch):
