@@ -9,7 +9,7 @@ from conftest import make_pairs, run_here, tokenizer_of
 from model_families import old_layout
 from runs_of_training import PAIRS, config
 
-from dragon_finetune import FineTunedEmbedder, FineTuner, create_embedder
+from dragon_finetune import EmbedBatch, FineTunedEmbedder, FineTuner, create_embedder
 from dragon_finetune.codex.host_config import for_generation_c
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.errors import ModelError, SettingsError
@@ -88,6 +88,12 @@ def test_documents_are_the_bases_bit_for_bit_and_queries_are_not(made):
     assert np.abs(tuned.encode(QUERIES, role="query") - before.encode(QUERIES, role="query")).max() > 1e-3
     assert tuned.document_fingerprint == before.document_fingerprint == result.document_fingerprint
     assert tuned.fingerprint == result.fingerprint != before.fingerprint
+
+
+def test_a_batch_of_documents_is_marked_as_an_index_of_them_is(made):
+    result, base = made
+    (mark,) = EmbedBatch(result.path, **EXACT)({"text": DOCUMENTS[:1]})["fingerprint"]
+    assert mark == FineTunedEmbedder(base).document_fingerprint != result.fingerprint
 
 
 def test_sentence_transformers_gives_the_same_vectors(made):

@@ -68,6 +68,8 @@ class EmbedBatch:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the batch's columns and `embedding`, an array (rows, dimension) of float32, and `fingerprint`.
 
+        That is the `document_fingerprint`, by which an index and a shard go too.
+
         Args:
             batch: name -> list or array, all of one length.
 
@@ -81,7 +83,7 @@ class EmbedBatch:
         refused = dict(_unfit(texts, names))
         self._stop_at(refused, DataError)
         vectors = self._vectors(texts, names, refused)
-        mark = self.embedder.fingerprint
+        mark = self.embedder.document_fingerprint
         rows = range(len(texts))
         done = {**{name: batch[name] for name in batch}, "embedding": vectors}
         done["fingerprint"] = ["" if row in refused else mark for row in rows]
