@@ -16,7 +16,9 @@ from dragon_finetune.overlap import near_duplicates
 from dragon_finetune.tokens.boundaries import sentences
 from dragon_finetune.wording import run_together, spoken
 
-_PASSAGES, _QUERIES, _FEWEST = 200, 100, 10
+PASSAGES = 200
+"""How many passages of a corpus the level is fitted on."""
+_QUERIES, _FEWEST = 100, 10
 _FEWEST_WORDS, _MOST_WORDS = 4, 30
 # The host takes points by the nearest of ten, and by how far more than half of them are.
 _FOUND = 5
@@ -77,7 +79,7 @@ def probe_of(texts: Sequence[str], avoid: Sequence[str] = (), seed: int = 0) -> 
     dice = random.Random(seed)
     queries: list[str] = []
     passages: list[str] = []
-    for text in dice.sample(list(texts), min(_PASSAGES, len(texts))):
+    for text in dice.sample(list(texts), min(PASSAGES, len(texts))):
         parted = _part(text, dice) if len(queries) < _QUERIES else None
         if parted:
             queries.append(parted[0])

@@ -79,8 +79,8 @@ def _improve(request: Request, places: Places, confirm: Callable[[Plan], bool], 
     say(str(words))
     candidates = {"joined": str(places.joined)}
     test = Test(material.questions, places, request.base_model) if material.questions else None
-    if test and material.questions:
-        say(f"== ask {len(material.questions.texts):,} questions of the base and of it with words")
+    if test:
+        say(f"== ask {test.count:,} questions of the base and of it with words")
         say(str(test.ask(candidates).gains["joined"]))
     training = _train(request, places, material, plan, say)
     if training:

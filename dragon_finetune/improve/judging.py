@@ -86,6 +86,11 @@ class Test:
         self._corpus = Corpus((places.chunks,), None if questions.judged else questions.file, places.vectors)
         self._runs: dict[str, Run] = {}
 
+    @property
+    def count(self) -> int:
+        """How many questions are asked."""
+        return len(self._questions.all)
+
     def ask(self, candidates: Mapping[str, str]) -> Judgement:
         """Return what the questions say of the candidates ("joined", "tuned": their folders) against the base."""
         return self._by_answers(candidates) if self._questions.judged else self._by_rubric(candidates)

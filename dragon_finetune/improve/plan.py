@@ -3,10 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dragon_finetune.embedding.levelling import PASSAGES
 from dragon_finetune.progress import as_time
-
-# Validation and looks beside the steps, as a share of the training time: docs/training.md, "The example codex".
-VALIDATION = 0.5
 
 
 @dataclass(frozen=True)
@@ -19,11 +17,12 @@ class Plan:
         over_limit: how many the base can't read whole; they are embedded in pieces.
         limit: the base's, in tokens.
         tokens_per_second: at which a sample of the corpus was embedded.
-        models: how many models the corpus is embedded with.
+        models: how many models the corpus is embedded with; one that only has words joined takes the base's vectors.
         pairs: that are trained on and held back; 0: none are trained on.
         dropped: pairs left out because they ask what the test asks.
         steps: of training; 0: none.
-        seconds_per_step: measured on three.
+        seconds_per_step: measured on three, of the halves that judge too.
+        judging_seconds: of looking at what the steps did.
         steps_cut: whether the budget allowed fewer steps than the settings ask for.
         remarks: what else is to be said.
     """
@@ -38,8 +37,15 @@ class Plan:
     dropped: int = 0
     steps: int = 0
     seconds_per_step: float = 0.0
+    judging_seconds: float = 0.0
     steps_cut: bool = False
     remarks: tuple[str, ...] = ()
+
+    @property
+    def joining_seconds(self) -> float:
+        """Of joining the words to the base, and to what is trained: its distances are fitted on some passages."""
+        models = 2 if self.steps else 1
+        return models * self.tokens * min(1, PASSAGES / self.texts) / self.tokens_per_second
 
     @property
     def embedding_seconds(self) -> float:
@@ -49,12 +55,12 @@ class Plan:
     @property
     def training_seconds(self) -> float:
         """Of the steps, and of looking at what they did."""
-        return self.steps * self.seconds_per_step * (1 + VALIDATION)
+        return self.steps * self.seconds_per_step + self.judging_seconds
 
     @property
     def seconds(self) -> float:
         """Of everything, about."""
-        return self.embedding_seconds + self.training_seconds
+        return self.joining_seconds + self.training_seconds + self.embedding_seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values."""
@@ -70,7 +76,7 @@ class Plan:
         lines = [
             f"{self.texts:,} chunks, {self.tokens:,} tokens; {self.over_limit:,} are longer than the base reads "
             f"({self.limit or 'no limit'}) and are embedded in pieces",
-            "1. join the corpus's words to the base's vectors",
+            f"1. join the corpus's words to the base's vectors: about {as_time(self.joining_seconds)}",
             self._training(),
             f"3. embed the corpus with {self.models} model{'s' if self.models > 1 else ''}: "
             f"about {as_time(self.embedding_seconds)}",

@@ -1,5 +1,6 @@
 """Planning an improvement: everything is read and checked, and a sample of the work is timed."""
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from dragon_finetune.errors import DataError
 from dragon_finetune.evaluation.leaks import leaking_queries
 from dragon_finetune.evaluation.runs import embedder_of
 from dragon_finetune.improve.places import Places
-from dragon_finetune.improve.plan import VALIDATION, Plan
+from dragon_finetune.improve.plan import Plan
 from dragon_finetune.improve.questions import Questions
 from dragon_finetune.improve.request import Request
 from dragon_finetune.model_place import EMBEDDED
@@ -71,8 +72,8 @@ def make_plan(request: Request, places: Places, material: Material) -> Plan:
     field = audit.fields["text"]
     tokens = round(field.mean_tokens * field.texts)
     training = _training(request, places, material)
-    # The base, it with words, and the tuned one are compared; else only what is chosen is embedded.
-    models = 2 + (training is not None) if material.questions else 1
+    # The base and the tuned one are compared; else only what is chosen is embedded.
+    models = 1 + (training is not None and material.questions is not None)
     speed = _tokens_per_second([chunk.text for chunk in material.chunks], request.base_model, field.mean_tokens)
     plan = Plan(field.texts, tokens, field.over_limit, audit.limit, speed, models, dropped=material.dropped)
     return _with_training(plan, training, request)
@@ -104,19 +105,17 @@ def _with_training(plan: Plan, training: TrainingPlan | None, request: Request) 
         elif not request.trains:
             said.append("nobody's questions to train on: give --pairs or --llm, if words alone are not enough")
         return replace(plan, remarks=tuple(said))
-    seconds_per_step = training.seconds / training.steps  # of the halves that judge too
-    per_step = seconds_per_step * (1 + VALIDATION)
-    left = float("inf") if request.budget is None else request.budget - plan.embedding_seconds
-    steps = int(min(training.steps, max(0, left / per_step)))
-    if steps < _LEAST_SHARE * training.steps:
-        minutes = (training.steps * per_step + plan.embedding_seconds) / 60
-        said.append(f"the budget is too short for training: with it about {minutes:.0f} minutes are needed")
-        return replace(plan, models=max(1, plan.models - 1), remarks=tuple(said))
-    return replace(
+    seconds_per_step = (training.seconds - training.judging_seconds) / training.steps  # of the halves that judge too
+    whole = replace(
         plan,
         pairs=training.pairs["training"] if training.judging_steps else sum(training.pairs.values()),
-        steps=steps,
+        steps=training.steps,
         seconds_per_step=seconds_per_step,
-        steps_cut=steps < training.steps,
-        remarks=tuple(said),
+        judging_seconds=training.judging_seconds,
     )
+    over = 0.0 if request.budget is None else max(0.0, whole.seconds - request.budget)
+    steps = training.steps - math.ceil(over / seconds_per_step)
+    if steps < _LEAST_SHARE * training.steps:
+        said.append(f"the budget is too short for training: with it about {whole.seconds / 60:.0f} minutes are needed")
+        return replace(plan, models=max(1, plan.models - 1), remarks=tuple(said))
+    return replace(whole, steps=steps, steps_cut=steps < training.steps, remarks=tuple(said))

@@ -20,11 +20,6 @@ class Questions:
     judged: bool
     all: Sequence[Mapping[str, Any]]
 
-    @property
-    def texts(self) -> list[str]:
-        """What is asked."""
-        return [str(question["question"]) for question in self.all]
-
     @classmethod
     def read(cls, file: Path, corpus: Sequence[ChunkRef]) -> "Questions":
         """Return the questions of a file or BEIR folder; those with `answers` are judged, a host's have topics.

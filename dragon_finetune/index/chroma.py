@@ -82,6 +82,12 @@ def collection_names(client: Any, store: str | Path) -> list[str]:
     return asked(store, lambda: sorted(collection.name for collection in client.list_collections()))
 
 
+def require_collection(name: str, present: Sequence[str], store: str | Path) -> None:
+    """Raise DataError if a collection is none of those that are `present` in a store; names them."""
+    if name not in present:
+        raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+
+
 def stored_collection(client: Any, name: str) -> Any:
     """Return a collection as it lies, bound to no encoder. Raises DataError."""
     return asked(f"collection {name}", lambda: client.get_collection(name, embedding_function=None))

@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
-from dragon_finetune.errors import DataError
 from dragon_finetune.index.agreement import agreement, agrees_when_cut
-from dragon_finetune.index.chroma import collection_names, count, existing_client, read_texts, stored_collection
+from dragon_finetune.index.chroma import (
+    collection_names,
+    count,
+    existing_client,
+    read_texts,
+    require_collection,
+    stored_collection,
+)
 from dragon_finetune.index.chunk_files import ChunkFiles
 from dragon_finetune.index.coverage import Contents, find_uncovered
 from dragon_finetune.index.diagnosis import diagnose, explain_width
@@ -66,8 +72,7 @@ def examine(
     client = existing_client(store)
     present = collection_names(client, store)
     for name in collections:
-        if name not in present:
-            raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+        require_collection(name, present, store)
     if not present:
         message = "no collections. An indexing run failed or never ran: run the host's again, and look for its error."
         return Health(embedder.model_path, str(store), [], [Finding("no collections", message)])

@@ -18,6 +18,7 @@ from dragon_finetune.index.chroma import (
     existing_client,
     read_records,
     read_texts,
+    require_collection,
     stored_collection,
     upsert,
 )
@@ -82,9 +83,7 @@ def _client_of(store: str | Path, name: str, new: str) -> Any:
     if new == name:
         raise DataError(f"the new collection has the name of the old one, {name!r}. Give another (--as).")
     client = existing_client(store)
-    present = collection_names(client, store)
-    if name not in present:
-        raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+    require_collection(name, collection_names(client, store), store)
     return client
 
 

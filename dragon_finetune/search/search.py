@@ -255,9 +255,9 @@ def _score(result: Mapping[str, Any]) -> float:
 
     Not that of a blend: which blend is kept hangs on half of the held-back queries, and would add its noise.
     """
-    scores = result["validation"]
-    tuned = "tuned" if "tuned" in scores else "query encoder"
-    return float(scores.get("base" if result["kept"] == "base" else tuned, 0.0))
+    if result["kept"] == "base":
+        return float(result["validation"].get("base", 0.0))
+    return float(result["verdict"].get("by_candidate", {}).get("tuned", 0.0))
 
 
 def _name(point: Mapping[str, float]) -> str:

@@ -56,13 +56,17 @@ def corpus_of_collection(models: Mapping[str, FineTunedEmbedder], store: str, na
         DataError: no store there, no collection of that name, or no texts in it.
         TokenLimitError: as `corpus_of_files`.
     """
-    from dragon_finetune.index.chroma import collection_names, existing_client, read_records, stored_collection
+    from dragon_finetune.index.chroma import (
+        collection_names,
+        existing_client,
+        read_records,
+        require_collection,
+        stored_collection,
+    )
     from dragon_finetune.index.freshness import StaleIndexWarning
 
     client = existing_client(store)
-    present = collection_names(client, store)
-    if name not in present:
-        raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+    require_collection(name, collection_names(client, store), store)
     collection = stored_collection(client, name)
     found = list(read_records(collection))
     records = [record for record in found if record.text.strip()]

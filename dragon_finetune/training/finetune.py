@@ -30,9 +30,9 @@ from dragon_finetune.training.judgement import Judgement
 from dragon_finetune.training.keeping import UNPROVEN, Spare, Watched, forgetting, keep
 from dragon_finetune.training.leading import Beginning, Lead
 from dragon_finetune.training.output import CHECKPOINTS, OutputFolder
-from dragon_finetune.training.plan import TrainingPlan, measure, planned_steps
+from dragon_finetune.training.plan import TrainingPlan, measure, planned_steps, steps_between_looks
 from dragon_finetune.training.precision import pick_precision
-from dragon_finetune.training.preparing import Material, Prepared, prepare
+from dragon_finetune.training.preparing import Material, Prepared, folder_of, prepare
 from dragon_finetune.training.ranks import Ranks
 from dragon_finetune.training.result import TrainingResult
 from dragon_finetune.training.room import require_room
@@ -117,7 +117,7 @@ class FineTuner:
 
     def _run(self, ranks: Ranks, begun: Beginning, lead: Lead | None) -> TrainingResult:
         examples = lead.examples if lead else begun.examples()
-        folder = lead.prepared.folder if lead else self._folder()
+        folder = lead.prepared.folder if lead else folder_of(self.config)
         model = self._load(folder)
         base = snapshot(model)
         validate = self._validation(model, lead.prepared, lead.joined) if lead and lead.prepared.judges else None
@@ -227,9 +227,7 @@ class FineTuner:
         if first is None:
             return None
         config = self.config
-        per_step = config.batch_size * config.gradient_accumulation_steps * ranks.count
-        per_epoch = max(1, examples // per_step)
-        steps = max(1, per_epoch // config.validations_per_epoch)
+        steps = steps_between_looks(config, examples)
 
         def judge(model: SentenceTransformer) -> Judgement:
             # All must stop at the same step, so all are told what the first process sees.
@@ -240,12 +238,6 @@ class FineTuner:
     def _settings(self) -> dict[str, Any]:
         base = ModelFolder.open(self.config.base_model, revision=self.config.revision)
         return {**self.config.identity(), "base": fingerprint(base)}
-
-    def _folder(self) -> ModelFolder:
-        config = self.config
-        return ModelFolder.open(
-            config.base_model, revision=config.revision, prompts=config.prompts(), max_seq_length=config.max_seq_length
-        )
 
     def _load(self, folder: ModelFolder) -> SentenceTransformer:
         config = self.config

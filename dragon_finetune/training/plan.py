@@ -1,8 +1,10 @@
 """What a training run would cost, measured on three of its steps; nothing is trained."""
 
+import random
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -10,16 +12,20 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from dragon_finetune.training.blend import BLENDS
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.datasets import Examples
 from dragon_finetune.training.fitting import fit
 from dragon_finetune.training.halves import half_of
+from dragon_finetune.training.precision import pick_precision
 from dragon_finetune.training.preparing import Prepared
 from dragon_finetune.training.ranks import world_size
 from dragon_finetune.training.room import bytes_needed
 from dragon_finetune.training.rows import examples
+from dragon_finetune.training.validation import embed_texts
 
 _STEPS = 3
+_TEXTS = 64  # that are embedded to know how long a look takes
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class TrainingPlan:
         dropped: what was left out, by reason.
         steps: optimizer steps of the whole run.
         judging_steps: those of the halves that judge it before.
-        seconds_per_step: median of three measured steps; `seconds` is that for all, without validation.
+        seconds_per_step: median of three measured steps.
+        judging_seconds: of all looks, by a sample of what each embeds.
         disk_gib: the most that checkpoints and model take on the disk at once.
         peak_gib: memory: the most that the device held, or what this process holds after the steps on a CPU.
     """
@@ -43,13 +50,14 @@ class TrainingPlan:
     steps: int
     judging_steps: int
     seconds_per_step: float
+    judging_seconds: float
     peak_gib: float
     disk_gib: float
 
     @property
     def seconds(self) -> float:
-        """Estimated wall time of the steps."""
-        return (self.steps + self.judging_steps) * self.seconds_per_step
+        """Estimated wall time of the steps and looks."""
+        return (self.steps + self.judging_steps) * self.seconds_per_step + self.judging_seconds
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count) or "nothing"
@@ -57,19 +65,20 @@ class TrainingPlan:
         return (
             f"{self.audit}\n{self.pairs['training']} pairs to train on, {self.pairs['validation']} to judge by; "
             f"left out: {left_out}\n{self.steps} steps{halves} of {self.seconds_per_step:.2f} s: about "
-            f"{self.seconds / 60:.1f} minutes without validation; memory {self.peak_gib:.1f} GiB, disk "
-            f"{self.disk_gib:.2f} GiB. Nothing was trained."
+            f"{self.seconds / 60:.1f} minutes, {self.judging_seconds / 60:.1f} of them judging; memory "
+            f"{self.peak_gib:.1f} GiB, disk {self.disk_gib:.2f} GiB. Nothing was trained."
         )
 
 
 def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepared) -> TrainingPlan:
     """Return the plan of a run; `model` is spent by the three steps and must be thrown away."""
     training = prepared.training
+    steps = planned_steps(config, examples(training))
+    judging_seconds = _judging_seconds(model, config, prepared, steps)
     clock = _Clock()
     few = config.model_copy(update={"max_steps": _STEPS, "report_to": "none", "save_steps": 10**9})
     with tempfile.TemporaryDirectory() as folder:
         fit(model, few, prepared.folder.prompts, Examples.of(training), Path(folder), [clock], None)
-    steps = planned_steps(config, examples(training))
     disk = bytes_needed(model, config, steps)
     judging = len(training) if prepared.halves else len(prepared.judges)
     return TrainingPlan(
@@ -79,6 +88,7 @@ def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepar
         steps=steps,
         judging_steps=sum(planned_steps(half_of(config), examples(half)) for half in prepared.halves),
         seconds_per_step=sorted(clock.seconds)[len(clock.seconds) // 2],
+        judging_seconds=judging_seconds,
         peak_gib=_peak_gib(model.device),
         disk_gib=disk / 2**30,
     )
@@ -88,6 +98,40 @@ def planned_steps(config: TrainingConfig, examples: int) -> int:
     """Return the optimizer steps of a whole run over so many examples."""
     per_step = config.batch_size * config.gradient_accumulation_steps * world_size()
     return config.max_steps or max(1, round(config.epochs * -(-examples // per_step)))
+
+
+def steps_between_looks(config: TrainingConfig, examples: int) -> int:
+    """Return the optimizer steps between two looks at the held-back queries."""
+    per_step = config.batch_size * config.gradient_accumulation_steps * world_size()
+    return max(1, examples // per_step // config.validations_per_epoch)
+
+
+def planned_embeddings(config: TrainingConfig, prepared: Prepared, steps: int) -> int:
+    """Return how often a run of so many steps embeds the passages that it is judged by."""
+    if not (prepared.halves or prepared.judges):
+        return 0
+    if config.documents == "frozen":
+        return len(prepared.halves) or 1
+    if prepared.halves:
+        return len(prepared.halves) * (1 + len(BLENDS))
+    # The base, and the last look is that at the tuned weights.
+    return -(-steps // steps_between_looks(config, examples(prepared.training))) + len(BLENDS)
+
+
+def _judging_seconds(model: SentenceTransformer, config: TrainingConfig, prepared: Prepared, steps: int) -> float:
+    times = planned_embeddings(config, prepared, steps)
+    if not times:
+        return 0.0
+    texts = list({text for pair in (*prepared.training, *prepared.judges) for _, text in pair.texts()})
+    sample = random.Random(0).sample(texts, min(_TEXTS, len(texts)))
+    embed = partial(
+        embed_texts, model, prepared.folder.prompts, role="document", precision=pick_precision(config, model.device)
+    )
+    embed(sample[:2])  # the first call is slower
+    started = time.perf_counter()
+    embed(sample)
+    of_one = (time.perf_counter() - started) / len(sample)
+    return times * min(len(texts), config.max_validation_queries + config.max_validation_corpus) * of_one
 
 
 class _Clock(TrainerCallback):

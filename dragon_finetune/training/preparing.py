@@ -57,6 +57,13 @@ class Prepared:
     dropped: dict[str, int]
 
 
+def folder_of(config: TrainingConfig) -> ModelFolder:
+    """Return the base with the prompts and the limit to train with. Raises ModelError."""
+    return ModelFolder.open(
+        config.base_model, revision=config.revision, prompts=config.prompts(), max_seq_length=config.max_seq_length
+    )
+
+
 def prepare(material: Material, config: TrainingConfig) -> Prepared:
     """Return what a run starts with.
 
@@ -66,9 +73,7 @@ def prepare(material: Material, config: TrainingConfig) -> Prepared:
         ModelError: the base model can't be read.
         SettingsError: settings that contradict each other or the pairs.
     """
-    folder = ModelFolder.open(
-        config.base_model, revision=config.revision, prompts=config.prompts(), max_seq_length=config.max_seq_length
-    )
+    folder = folder_of(config)
     if config.documents == "frozen":
         _require_common_layout(folder)
     warn_without_prompts(folder, config.prompts())

@@ -1,11 +1,9 @@
 """Bulk embedding: shards that survive kills, full disks and changed inputs; and into Chroma."""
 
-import contextlib
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chroma_servers import chroma_server
 from conftest import CORPUS
 
 from dragon_finetune import FineTunedEmbedder
@@ -172,18 +171,8 @@ def test_command_loads_a_collection_that_knows_its_encoder(tmp_path, cli, tiny, 
 
 
 def test_command_loads_a_chroma_server(tmp_path, cli, tiny):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [Path(sys.executable).with_name("chroma"), "run", "--path", tmp_path / "store", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.1)
-        file, url = write_chunks(tmp_path / "a.jsonl", 12), f"http://127.0.0.1:{port}"
+    with chroma_server(tmp_path / "server") as server:
+        file, url = write_chunks(tmp_path / "a.jsonl", 12), server.url
         options = ("-m", tiny, "--on-overflow", "split", "--out", "out", "--store", url, "--collection", "books")
         done = cli("embed", file, *options)
         assert f"12 records in books of {url}" in done.stdout, done.stderr
@@ -194,9 +183,6 @@ def test_command_loads_a_chroma_server(tmp_path, cli, tiny):
         assert f"12 records of books joined into more of {url}" in joined.stdout, joined.stderr
         healthy = cli("doctor", "-m", "joined", "--store", url, "--collection", "more")
         assert healthy.stdout.startswith("more: fresh"), healthy.stdout + healthy.stderr
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, embedder):

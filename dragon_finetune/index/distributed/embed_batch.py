@@ -11,7 +11,7 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.embedding.hardware import limit_threads
 from dragon_finetune.errors import DataError, SettingsError, TokenLimitError, suggest
-from dragon_finetune.files import absolute
+from dragon_finetune.model_place import absolute_if_folder
 from dragon_finetune.settings import WAYS_TO_SPLIT
 from dragon_finetune.text import check_text
 
@@ -50,7 +50,7 @@ class EmbedBatch:
     ) -> None:
         if on_error not in get_args(OnError):
             raise SettingsError(f"on_error is {on_error!r}. {suggest(str(on_error), get_args(OnError))}")
-        self._model = wherever(model)
+        self._model = absolute_if_folder(str(model))
         self._text_column, self._id_column, self._on_error = text_column, id_column, on_error
         self._threads, self._options = threads, options
         FineTunedEmbedder(self._model, **options)  # refuses wrong options here, not in a worker
@@ -123,11 +123,6 @@ class EmbedBatch:
             said = "; ".join(list(refused.values())[:_SHOWN])
             ways = "" if kind is DataError else f" Chunk them smaller (`dragon-finetune chunk`), or {WAYS_TO_SPLIT}."
             raise kind(f"{len(refused)} rows can't be embedded: {said}.{ways} Or ask for on_error='column'.")
-
-
-def wherever(model: str | Path) -> str:
-    """Return how a model is called from any current folder: a worker's is another one."""
-    return str(absolute(model)) if Path(model).expanduser().exists() else str(model)
 
 
 def _listed(column: Any) -> list[Any]:

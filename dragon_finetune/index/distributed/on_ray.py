@@ -22,13 +22,13 @@ from dragon_finetune.errors import ClusterError, DragonFinetuneError, MissingExt
 from dragon_finetune.files import absolute
 from dragon_finetune.index.bulk import BulkResult, count_chunks, shard_rows, vectors_of
 from dragon_finetune.index.distributed import orphans
-from dragon_finetune.index.distributed.embed_batch import wherever
 from dragon_finetune.index.distributed.group import EmbedGroup, Group
 from dragon_finetune.index.distributed.missing import Missing
-from dragon_finetune.index.distributed.sources import is_address, reader_of
+from dragon_finetune.index.distributed.sources import is_remote, reader_of
 from dragon_finetune.index.distributed.workers import Workers
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
+from dragon_finetune.model_place import absolute_if_folder
 from dragon_finetune.processes import python_of_ours, start
 from dragon_finetune.progress import progress
 
@@ -72,10 +72,10 @@ def embed_on_ray(
         store = VectorStore(out, embedder)
         dense = VectorStore(out, embedder.without_words) if embedder.joiner else None
         missing = Missing(
-            tuple(file if is_address(file) else absolute(file) for file in files),
+            tuple(file if is_remote(file) else absolute(file) for file in files),
             text_field,
             absolute(out),
-            wherever(embedder.model_path),
+            absolute_if_folder(str(embedder.model_path)),
             embedder.options.to_dict(),
             shard_rows(),
             store.shards,

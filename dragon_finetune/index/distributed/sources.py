@@ -19,8 +19,8 @@ from dragon_finetune.reading.texts import texts_of
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")  # of two letters at least: C: is a disk
 
 
-def is_address(file: Path | str) -> bool:
-    """Tell whether a file is named by an address."""
+def is_remote(file: Path | str) -> bool:
+    """Tell whether a file is named by an address, of whatever file system."""
     return _ADDRESS.match(str(file)) is not None
 
 
@@ -30,9 +30,9 @@ def reader_of(files: Sequence[Path | str]) -> Callable[..., Iterator[ChunkRef]]:
     Raises:
         DataError: both kinds together.
     """
-    there = [file for file in files if is_address(file)]
+    there = [file for file in files if is_remote(file)]
     if there and len(there) < len(files):
-        here = next(file for file in files if not is_address(file))
+        here = next(file for file in files if not is_remote(file))
         raise DataError(f"{there[0]} is an address and {here} is not. Give files of one kind.")
     return read_addresses if there else read_chunks
 
