@@ -42,10 +42,10 @@ def near_duplicates(left: Sequence[str], right: Sequence[str], threshold: float 
 
     Two such texts share one of their rarest words, so that only few are compared (prefix filtering: Chaudhuri, Ganti
     & Kaushik 2006, "A primitive operator for similarity joins"). Give the same sequence twice to search within one:
-    each pair then comes in both orders, and each text with itself.
+    each pair then comes in both orders, and each text with itself. Memory holds the words of `right`, not of `left`.
     """
-    left_words = [words(text) for text in left]
-    right_words = left_words if right is left else [words(text) for text in right]
+    right_words = [words(text) for text in right]
+    left_words = right_words if right is left else map(words, left)
     often = Counter(word for text in right_words for word in text)
     index: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(right_words):
