@@ -72,7 +72,7 @@ class NameFinder:
     def find(self, text: str) -> Iterator[int]:
         """Yield the places of the entities, each once, in the order of the text."""
         words = tokens(text)
-        seen = set()
+        seen: set[int] = set()
         for start, word in enumerate(words):
             # Names that begin alike ("house 1", "house 2", ...) are looked up, not gone through.
             names = (tuple(words[start : start + length]) for length in self._lengths.get(word, ()))

@@ -13,7 +13,7 @@ from dragon_finetune.pairs.gate import Gate
 from dragon_finetune.pairs.gate_report import GateReport
 from dragon_finetune.pairs.labelling import hybrid
 from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries
-from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.search import Search
 from dragon_finetune.pairs.sources import HYBRID, SOURCES, TAKEN_OUT
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.progress import progress
@@ -74,7 +74,7 @@ class PairSettings:
             raise SettingsError(f"per_chunk is {self.per_chunk}; it must be at least 1.")
 
 
-def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: Searcher | None = None) -> Synthesis:
+def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: Search | None = None) -> Synthesis:
     """Return pairs for training, at most `per_chunk` for each passage, the sources taking turns.
 
     Args:
@@ -106,7 +106,7 @@ def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: 
 
 
 def _made_by_source(
-    corpus: Corpus, settings: PairSettings, search: Searcher | None
+    corpus: Corpus, settings: PairSettings, search: Search | None
 ) -> Iterator[tuple[str, Iterator[Pair]]]:
     """Yield each source's name with the pairs it makes."""
     chosen = tuple(settings.sources or (DEFAULT_SOURCES if search is not None else WITHOUT_MODEL))
