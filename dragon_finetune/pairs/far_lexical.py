@@ -1,7 +1,8 @@
 """BM25 over more passages than can be scored one by one: by the best passages of each word, exactly scored.
 
 Only passages that are among the best for one of the query's words can become candidates (champion lists: Manning,
-Raghavan & Schuetze 2008, ch. 7.1.3), so that a query's cost hardly grows with the corpus. The scores are bm25s's, mapped into memory.
+Raghavan & Schuetze 2008, ch. 7.1.3), so that a query's cost hardly grows with the corpus. The scores
+are bm25s's, mapped into memory.
 """
 
 from array import array

@@ -20,7 +20,8 @@ from dragon_finetune.pairs.corpus import Corpus
 from dragon_finetune.pairs.far_lexical import FarLexical
 from dragon_finetune.pairs.fusion import fused, nearest
 from dragon_finetune.pairs.neighbours import Neighbours, require_usearch
-from dragon_finetune.pairs.recall import Recall, measured
+from dragon_finetune.pairs.recall import measured
+from dragon_finetune.pairs.recalled import Recall
 from dragon_finetune.pairs.search import Answer
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class FarSearcher:
                 block = vectors[start : start + _QUERIES_AT_ONCE]
                 yield from self.answers(queries[first + start : first + start + len(block)], block)
 
-    def answers(self, queries: Sequence[str], vectors: npt.NDArray[np.float32]) -> Iterator["FarAnswer"]:
+    def answers(self, queries: Sequence[str], vectors: npt.NDArray[np.float32]) -> Iterator[Answer]:
         """Yield the answers to queries whose vectors are known."""
         found = self.neighbours.nearest(vectors, self.depth)
         for query, vector, near in zip(queries, vectors, found, strict=True):

@@ -3,57 +3,43 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dragon_finetune.index.mapped import MappedVectors
-from dragon_finetune.pairs.far_lexical import MOST_CHAMPIONS
+from dragon_finetune.pairs.far_lexical import MOST_CHAMPIONS, FarLexical
 from dragon_finetune.pairs.fusion import fused, nearest
-from dragon_finetune.pairs.neighbours import MOST_EXPANSION
-
-if TYPE_CHECKING:
-    from dragon_finetune.pairs.far_searcher import FarSearcher
+from dragon_finetune.pairs.neighbours import MOST_EXPANSION, Neighbours
+from dragon_finetune.pairs.recalled import TOP, Recall
+from dragon_finetune.pairs.search import Answer
 
 WANTED = 0.98
 """Recall below which the search looks wider."""
 _SAMPLE = 128
 _QUERIES_AT_ONCE = 16  # whose scores of the whole corpus are held
-_TOP = 10  # of both searches together
 MOST_DEPTH = 1024  # candidates of each search whose scores are added
 _EQUAL = 1e-5  # cosines that half precision may put in another order
 
 
-@dataclass(frozen=True)
-class Recall:
-    """What a search finds of what comparing everything finds, 0 to 1, means over `queries` of those it was asked.
+class Widening(Protocol):
+    """A search that can be made to look wider: see `far_searcher.FarSearcher`."""
 
-    Attributes:
-        near: of the nearest `depth` by the base.
-        words: of the best `depth` by BM25.
-        both: of the first ten of both together.
-        expansion, champions, added: how wide it looks for that (`Neighbours`, `FarLexical`, `FarSearcher.depth`).
-    """
-
-    queries: int
     depth: int
-    near: float
-    words: float
-    both: float
-    expansion: int
-    champions: int
-    added: int
+    texts: list[str]
+    places: npt.NDArray[np.int32]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON-safe values."""
-        return vars(self).copy()
+    @property
+    def vectors(self) -> MappedVectors: ...
 
-    def __str__(self) -> str:
-        return (
-            f"approximate search, against comparing all for {self.queries} of its queries: recall@{self.depth} "
-            f"{self.near:.3f} by the base, {self.words:.3f} by BM25; recall@{_TOP} of both {self.both:.3f}"
-        )
+    @property
+    def neighbours(self) -> Neighbours: ...
+
+    @property
+    def lexical(self) -> FarLexical: ...
+
+    def answers(self, queries: Sequence[str], vectors: Any) -> Iterator[Answer]: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +52,7 @@ class _Truth:
     first: frozenset[int]
 
 
-def measured(search: "FarSearcher", queries: Sequence[str], asked: MappedVectors, depth: int) -> Recall:
+def measured(search: Widening, queries: Sequence[str], asked: MappedVectors, depth: int) -> Recall:
     """Return the search's recall over a sample of queries; where it is below `WANTED` the search is widened first.
 
     Warns where the widest search is still below it.
@@ -88,7 +74,7 @@ def measured(search: "FarSearcher", queries: Sequence[str], asked: MappedVectors
     return recall
 
 
-def _widened(search: "FarSearcher", recall: Recall) -> bool:
+def _widened(search: Widening, recall: Recall) -> bool:
     """Make whichever part finds too little look twice as wide; False if none can or need."""
     near = recall.near < WANTED and recall.expansion < MOST_EXPANSION
     words = recall.words < WANTED and recall.champions < MOST_CHAMPIONS
@@ -103,7 +89,7 @@ def _widened(search: "FarSearcher", recall: Recall) -> bool:
     return near or words or both
 
 
-def _truths(search: "FarSearcher", queries: Sequence[str], vectors: Any, depth: int) -> Iterator[_Truth]:
+def _truths(search: Widening, queries: Sequence[str], vectors: Any, depth: int) -> Iterator[_Truth]:
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
         some = vectors[start : start + _QUERIES_AT_ONCE]
         rows = np.concatenate([some @ block.T for _, block in search.vectors.blocks()], axis=1)
@@ -111,11 +97,11 @@ def _truths(search: "FarSearcher", queries: Sequence[str], vectors: Any, depth: 
             scores = search.lexical.scores(query)
             scored = min(depth, int(np.count_nonzero(scores)))
             least = float(np.partition(scores, -scored)[-scored]) if scored else 0.0
-            first = frozenset(nearest(fused(cosines, scores), _TOP))
+            first = frozenset(nearest(fused(cosines, scores), TOP))
             yield _Truth(query, vector, float(np.partition(cosines, -depth)[-depth]), least, scored, first)
 
 
-def _recall(search: "FarSearcher", truths: Sequence[_Truth], depth: int) -> Recall:
+def _recall(search: Widening, truths: Sequence[_Truth], depth: int) -> Recall:
     near, words, both = [], [], []
     queries, vectors = [truth.query for truth in truths], np.stack([truth.vector for truth in truths])
     found = search.neighbours.nearest(vectors, depth)
@@ -127,7 +113,7 @@ def _recall(search: "FarSearcher", truths: Sequence[_Truth], depth: int) -> Reca
             scores = search.lexical.scores_at(truth.query, best)
             words.append(np.count_nonzero(scores >= truth.least_score - _EQUAL) / truth.scored)
         places = {int(search.places[number]) for number in truth.first}
-        both.append(len(places & set(answer.best(_TOP))) / len(places))
+        both.append(len(places & set(answer.best(TOP))) / len(places))
     return Recall(
         len(truths),
         depth,

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dragon_finetune.pairs.corpus import Corpus
+from dragon_finetune.pairs.recalled import Recall
 
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
@@ -37,6 +38,7 @@ class Search(Protocol):
 
     corpus: Corpus
     embedder: "FineTunedEmbedder"
+    recalls: dict[str, Recall]
 
     def ask(self, queries: Sequence[str], *, kept_as: str, depth: int) -> Iterator[Answer]:
         """Yield the answer to each query.

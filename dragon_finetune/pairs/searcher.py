@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dragon_finetune.overlap import words
 from dragon_finetune.pairs.corpus import Corpus
 from dragon_finetune.pairs.fusion import Lexical, fused, nearest
+from dragon_finetune.pairs.recalled import Recall
 from dragon_finetune.pairs.search import Answer
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class Searcher:
 
     def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder") -> None:
         self.corpus, self.embedder = corpus, embedder
+        self.recalls: dict[str, Recall] = {}
+        """None: it finds everything."""
         self.texts = [passage.text for passage in corpus.passages]
 
     def ask(self, queries: Sequence[str], *, kept_as: str = "", depth: int = 0) -> Iterator[Answer]:
