@@ -50,8 +50,6 @@ class FarSearcher:
         self.depth = _LEAST_DEPTH
         """Candidates of each of the two searches whose scores are added."""
         self.recalls: dict[str, Recall] = {}
-        self.kept: object = None
-        """Whatever must live as long as the search."""
         numbers: dict[str, int] = {}
         of_place = [numbers.setdefault(passage.text, len(numbers)) for passage in corpus.passages]
         self.texts = list(numbers)

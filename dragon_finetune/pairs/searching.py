@@ -1,6 +1,8 @@
 """Which search a corpus needs: one that compares everything, or one that is done in time."""
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +38,8 @@ def search_over(
         return Searcher(corpus, embedder)
     if folder is not None:
         return FarSearcher(corpus, embedder, folder)
-    # What is mapped can't be deleted on Windows.
-    passing = tempfile.TemporaryDirectory(prefix="dragon-finetune-", ignore_cleanup_errors=True)
-    search = FarSearcher(corpus, embedder, Path(passing.name))
-    search.kept = passing
+    passing = tempfile.mkdtemp(prefix="dragon-finetune-")
+    search = FarSearcher(corpus, embedder, Path(passing))
+    # What is still mapped can't be deleted on Windows.
+    weakref.finalize(search, shutil.rmtree, passing, ignore_errors=True)
     return search

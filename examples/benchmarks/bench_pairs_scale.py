@@ -1,16 +1,16 @@
-"""How time and memory of `pairs` grow with the chunks, and what the approximate search finds of what comparing all would.
+"""How time and memory of `pairs` grow with the chunks, and how much the approximate search overlooks.
 
     python examples/benchmarks/bench_pairs_scale.py --sizes 3000 10000 30000
     python examples/benchmarks/bench_pairs_scale.py --sizes 3000 10000 --exact
     python examples/benchmarks/bench_pairs_scale.py --sizes 10000 30000 --hard-negatives 2
 
-The text is invented and seeded: words by Zipf's law (two chunks have the common ones in common, and new ones never end),
-books of chapters and wiki pages with their own words, names and headings. Vectors are NOT a model's: each word has a random
-direction of 384 numbers, by its hash, and a text is the sum of its words'; the directions' spread falls as that of MiniLM's
-vectors does (participation ratio about 50). A model would take hours for what is not measured here. So the time is that of
-reading, searching, labelling and checking; embedding comes on top and is linear.
+The text is invented and seeded: words by Zipf's law, of which new ones never end; books of chapters and wiki pages
+with their own words, names and headings. Vectors are NOT a model's: each word has a random direction of 384 numbers, by
+its hash, and a text is the sum of its words'; the directions' spread falls as that of MiniLM's vectors does
+(participation ratio about 50). A model would take hours for what is not measured here. So the time is that of reading,
+searching, labelling and checking; embedding comes on top, and is linear.
 
-Each size runs in a process of its own. "CPU s" is of all its threads: it is the same on a machine that does other things too.
+Each size runs in a process of its own. "CPU s" is of all its threads, the same on a machine that does other things too.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     took = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         wall, cpu = time.perf_counter(), time.process_time()
-        search: Any = search_over(corpus, HashedWords(), Path(folder), options.size + 1 if options.exact else 0)  # type: ignore[arg-type]
+        search: Any = search_over(corpus, HashedWords(), Path(folder), options.size + 1 if options.exact else 0)
         for part in () if options.exact else ("vectors", "neighbours", "lexical"):
             started = time.process_time()
             getattr(search, part)
@@ -152,9 +152,8 @@ def main() -> None:
     if options.size:
         print(json.dumps(measure(options)))
         return
-    print(
-        f"{'chunks':>9} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'disk MB':>8} {'words':>9} {'pairs':>9}  CPU s of parts"
-    )
+    heads = ("wall s", "CPU s", "peak MB", "disk MB")
+    print(f"{'chunks':>9} {' '.join(f'{head:>8}' for head in heads)} {'words':>9} {'pairs':>9}  CPU s of parts")
     found = []
     for size in options.sizes:
         command = [sys.executable, __file__, "--size", str(size), "--hard-negatives", str(options.hard_negatives)]
@@ -166,9 +165,8 @@ def main() -> None:
         fitted = [each for each in found if each["size"] >= 10_000] or found
         if len(fitted) > 1:
             sizes, values = (np.log([each[key] for each in fitted]) for key in ("size", name))
-            print(
-                f"{name}: grows with chunks to the power of {np.polyfit(sizes, values, 1)[0]:.2f} from {fitted[0]['size']:,} on"
-            )
+            power, first = np.polyfit(sizes, values, 1)[0], fitted[0]["size"]
+            print(f"{name}: grows with the chunks to the power of {power:.2f} from {first:,} on")
 
 
 if __name__ == "__main__":
