@@ -1,7 +1,6 @@
 """Pairs labelled by a hybrid search, which knows the corpus's words where the base alone does not."""
 
 import random
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -43,16 +42,25 @@ def hybrid(search: Search, dice: random.Random, style: "QueryStyle", per_chunk: 
     places = range(len(corpus.passages))
     asked = [query for place in places for query in _queries(corpus, place, dice, style, per_chunk)]
     dice.shuffle(asked)
-    copies: dict[str, set[int]] = defaultdict(set)
-    for place, passage in enumerate(corpus.passages):
-        copies[passage.text].add(place)
+    copies = _copies(corpus)
     answers = search.ask([query for _, query in asked], kept_as=HYBRID, depth=_NEAREST)
     with progress(total=len(asked), desc="hybrid search", unit="query") as bar:
         for (place, query), answer in zip(asked, answers, strict=True):
-            pair = _labelled(query, place, copies[corpus.passages[place].text], answer, corpus, dice)
+            pair = _labelled(query, place, copies.get(corpus.passages[place].text, {place}), answer, corpus, dice)
             if pair is not None:
                 yield pair
             bar.update()
+
+
+def _copies(corpus: Corpus) -> dict[str, set[int]]:
+    """Return the places of each text that several passages have."""
+    first: dict[str, int] = {}
+    copies: dict[str, set[int]] = {}
+    for place, passage in enumerate(corpus.passages):
+        known = first.setdefault(passage.text, place)
+        if known != place:
+            copies.setdefault(passage.text, {known}).add(place)
+    return copies
 
 
 def _queries(

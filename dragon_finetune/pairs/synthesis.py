@@ -89,7 +89,9 @@ def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: 
     """
     settings = settings or PairSettings()
     gate = Gate(corpus, settings.avoid)
-    passed = {name: _passed(name, made, gate) for name, made in _made_by_source(corpus, settings, search)}
+    # Without leaks to look for, what is past the number wanted of a chunk need not be held.
+    most = None if settings.avoid else settings.per_chunk
+    passed = {name: _passed(name, made, gate, most) for name, made in _made_by_source(corpus, settings, search)}
     unleaked = gate.without_leaks(
         [pair for pairs in passed.values() for pair in pairs], search.embedder if search else None
     )
@@ -122,8 +124,15 @@ def _made_by_source(
         yield "llm", ask_for_queries(corpus, settings.llm)
 
 
-def _passed(name: str, made: Iterable[Pair], gate: Gate) -> list[Pair]:
-    return [pair for pair in made if gate.lets_through(name, pair)]
+def _passed(name: str, made: Iterable[Pair], gate: Gate, most: int | None) -> list[Pair]:
+    given: Counter[str] = Counter()
+    kept = []
+    for pair in made:
+        chunk = str(pair.metadata["positive_chunk_id"])
+        if gate.lets_through(name, pair) and (most is None or given[chunk] < most):
+            given[chunk] += 1
+            kept.append(pair)
+    return kept
 
 
 def _take_turns(passed: Mapping[str, Sequence[Pair]], per_chunk: int) -> list[Pair]:
