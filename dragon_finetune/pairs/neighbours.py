@@ -1,7 +1,7 @@
 """Nearest neighbours among more vectors than can be compared one by one: a graph (HNSW) by usearch.
 
-Malkov & Yashunin 2018, arXiv 1603.09320. usearch rather than faiss: it keeps half-precision vectors, which halves
-memory and was the faster; its wheel is a third of a megabyte on each system, and it brings no second OpenMP beside
+Malkov & Yashunin 2018, arXiv 1603.09320. usearch rather than faiss: it keeps half-precision vectors at the same recall,
+which halves memory; its wheel is a third of a megabyte on each system, and it brings no second OpenMP beside
 torch's.
 """
 
