@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
 APPROXIMATE_FROM = 50_000
-"""Passages from which comparing every query with each is given up. A round number: from where it pays was not measured."""
+"""Passages from which comparing every query with each is given up; a round number, not where it was measured to pay."""
 
 
 def search_over(

@@ -163,7 +163,7 @@ def test_hard_negatives_are_those_of_comparing_all(corpus, tmp_path):
     # Comparing all fills BM25's list up with passages that have no word of the query.
     assert np.mean([one == two for one, two in zip(mined, slow, strict=True)]) >= 0.85
     assert report.found == slow_report.found
-    assert far.recalls["negatives"].depth == 300
+    assert far.recalls["negatives"].depth == 200  # of 300 asked for, all there are
 
 
 def test_a_search_that_finds_too_little_looks_wider_or_says_so(corpus, tmp_path, monkeypatch):
