@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dragon_finetune.host import create_chunker as create_chunker
     from dragon_finetune.host import create_embedder as create_embedder
     from dragon_finetune.host import create_trainer as create_trainer
+    from dragon_finetune.index.distributed.embed_batch import EmbedBatch as EmbedBatch
     from dragon_finetune.pairs.building import PairsRequest as PairsRequest
     from dragon_finetune.pairs.building import build_pairs as build_pairs
     from dragon_finetune.tokens.audit import audit_tokens as audit_tokens
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Loaded at first use, so that `import dragon_finetune` costs milliseconds and no torch.
 _HOMES = {
     "Chunk": "tokens.chunk",
+    "EmbedBatch": "index.distributed.embed_batch",
     "FinalStatsCallback": "training.callbacks",
     "FineTunedEmbedder": "embedding.embedder",
     "FineTuner": "training.finetune",

@@ -1,7 +1,7 @@
 """A chunk of a file: where it stands, its text, and an id."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from dragon_finetune.errors import DataError
 from dragon_finetune.files import absolute
 from dragon_finetune.reading.kinds import without_suffixes
+from dragon_finetune.reading.records import Placed
 from dragon_finetune.reading.texts import read_texts
 
 
@@ -21,6 +22,11 @@ class ChunkRef:
     text: str
     metadata: dict[str, Any]
     file: str = ""
+
+
+def no_chunks(files: Sequence[Path | str]) -> DataError:
+    """Return the error of files without a chunk."""
+    return DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
 
 
 def read_chunks(
@@ -46,13 +52,27 @@ def read_chunks(
     if unique and len({*paths}) < len(paths):
         again = next(file for number, file in enumerate(files) if paths[number] in paths[:number])
         raise DataError(f"{again} is given twice. Give each chunk file once.")
+    sources = zip(map(str, paths), labels(paths), (read_texts(file, text_field) for file in files), strict=True)
+    yield from chunks_of(sources, unique=unique)
+
+
+def chunks_of(sources: Iterable[tuple[str, str, Iterable[Placed]]], *, unique: bool) -> Iterator[ChunkRef]:
+    """Yield the chunks of sources: the file's path, its label (`labels`), and its texts (`reading.texts`).
+
+    Args:
+        sources: in order.
+        unique: refuse an id that comes twice.
+
+    Raises:
+        DataError: an id that comes twice, or what the texts raise.
+    """
     places: dict[str, str] = {}
-    for file, path, label in zip(files, paths, _labels(paths), strict=True):
-        folder = path.is_dir()
-        for row, (where, record) in enumerate(read_texts(file, text_field)):
+    for file, label, texts in sources:
+        folder = Path(file).is_dir()
+        for row, (where, record) in enumerate(texts):
             metadata = {key: value for key, value in record.items() if key != "text"}
             name = f"{label}/{record.get('source')}" if folder else f"{label}_{row}"
-            chunk = ChunkRef(where, str(record.get("chunk_id") or name), record["text"], metadata, str(path))
+            chunk = ChunkRef(where, str(record.get("chunk_id") or name), record["text"], metadata, file)
             if unique and places.setdefault(chunk.id, where) != where:
                 raise DataError(
                     f"{where}: chunk_id {chunk.id!r} is also that of {places[chunk.id]}; one would overwrite the "
@@ -76,7 +96,7 @@ def each_once(files: Sequence[Path | str]) -> list[Path | str]:
     return list(kept.values())
 
 
-def _labels(files: Sequence[Path]) -> list[str]:
+def labels(files: Sequence[Path]) -> list[str]:
     """Return each file's stem, with as many of its folders before it as no other file of that stem has.
 
     Files that differ in their suffixes alone keep them.
@@ -84,9 +104,9 @@ def _labels(files: Sequence[Path]) -> list[str]:
     stems = [file if file.is_dir() else without_suffixes(file) for file in files]
     told = [file if stems.count(stem) > 1 or stem in files else stem for file, stem in zip(files, stems, strict=True)]
     parts = [path.parts for path in told]
-    labels = []
+    told_apart = []
     for place, own in enumerate(parts):
         rivals = [other for number, other in enumerate(parts) if number != place and other[-1] == own[-1]]
         length = next((n for n in range(1, len(own) + 1) if all(other[-n:] != own[-n:] for other in rivals)), len(own))
-        labels.append("/".join(own[-length:]))
-    return labels
+        told_apart.append("/".join(own[-length:]))
+    return told_apart

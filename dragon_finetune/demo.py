@@ -22,7 +22,7 @@ from dragon_finetune.improve.request import Request
 from dragon_finetune.model_place import EMBEDDED, locate
 from dragon_finetune.pair import read_pairs
 
-_QUICK = {"epochs": 1, "max_steps": 3, "batch_size": 8, "max_validation_corpus": 100}
+_QUICK = {"epochs": 1, "max_steps": 3, "batch_size": 8, "max_validation_corpus": 100, "halves": False}
 
 _ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")
 _SCORES = Path("data/testing/baseline_evaluation_detailed.json")

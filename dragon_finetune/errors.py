@@ -32,6 +32,10 @@ class BusyError(DragonFinetuneError):
     """Another process writes where this one would; names it."""
 
 
+class ClusterError(DragonFinetuneError):
+    """A cluster does not answer, lacks what is asked of it, or failed; says what it said."""
+
+
 class StoppedError(DragonFinetuneError):
     """A run was told to stop, and has saved what it had; says how to go on. The command line exits with 130."""
 

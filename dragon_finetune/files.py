@@ -22,6 +22,11 @@ _PATIENCE_SECONDS = 5.0  # for whoever looks at a file for a moment: a scanner o
 _LONGEST_PATH = 259 if os.name == "nt" else None  # on Windows, unless its owner has switched long paths on
 
 
+def is_address(place: Path | str) -> bool:
+    """Tell whether a place is named by a server's address rather than by a path."""
+    return str(place).startswith(("http://", "https://"))
+
+
 def absolute(path: Path | str) -> Path:
     """Return a path that hangs on no current folder, `~` being the home: what every setting that names one becomes."""
     # Path.absolute leaves `..` in, and Path.resolve follows links, which may be meant.
@@ -89,7 +94,7 @@ def read_env_file(path: Path | str = ".env") -> dict[str, str]:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path | str) -> Iterator[None]:
     """Tell as DataError, naming the file, what keeps the block from reading it."""
     try:
         yield

@@ -15,10 +15,15 @@ _ROUTERS = ("Router", "Asym")
 
 @dataclass(frozen=True)
 class Module:
-    """One module: the last part of its class's name ("Transformer"), and the folder of its files."""
+    """One module: its class's name, and the folder of its files."""
 
-    kind: str
+    type: str
     path: Path
+
+    @property
+    def kind(self) -> str:
+        """Return the last part of its class's name ("Transformer")."""
+        return self.type.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,18 @@ class Layout:
 
     Attributes:
         modules: all, those behind a router included.
-        inputs: by role ("query", "document", None) the module that reads the text.
+        ways: by role ("query", "document", None) the modules that a text goes through, in order.
         routed: whether a text's way through the model depends on its role.
     """
 
     modules: tuple[Module, ...]
-    inputs: Mapping[str | None, Module]
+    ways: Mapping[str | None, tuple[Module, ...]]
     routed: bool
+
+    @property
+    def inputs(self) -> Mapping[str | None, Module]:
+        """Return by role the module that reads the text."""
+        return {role: way[0] for role, way in self.ways.items()}
 
 
 def read_layout(path: Path) -> Layout:
@@ -45,16 +55,18 @@ def read_layout(path: Path) -> Layout:
     """
     listed = read_optional(path / "modules.json")
     try:
-        top = [Module(_kind(entry["type"]), _inside(path, entry.get("path", ""))) for entry in listed]
-        first = top[0]
-    except (TypeError, KeyError, AttributeError, IndexError):
-        raise ModelError(f"{path}/modules.json does not list modules. Train or copy the model again.") from None
-    routers = [_Router(module) for module in top if module.kind in _ROUTERS]
-    behind = [module for router in routers for module in router.modules()]
-    roles = ("query", "document", None)
-    ways = {role: [router.first(role) for router in routers] for role in roles}
-    inputs = {role: ways[role][0] if first.kind in _ROUTERS else first for role in roles}
-    return Layout((*top, *behind), inputs, bool(routers))
+        top = [Module(str(entry["type"]), _inside(path, entry.get("path", ""))) for entry in listed]
+    except (TypeError, KeyError, AttributeError):
+        top = []
+    if not top:
+        raise ModelError(f"{path}/modules.json does not list modules. Train or copy the model again.")
+    routers = {module: _Router(module) for module in top if module.kind in _ROUTERS}
+    behind = [module for router in routers.values() for module in router.modules()]
+    ways = {
+        role: tuple(part for each in top for part in (routers[each].way(role) if each in routers else [each]))
+        for role in ("query", "document", None)
+    }
+    return Layout((*top, *behind), ways, bool(routers))
 
 
 class _Router:
@@ -73,18 +85,17 @@ class _Router:
     def modules(self) -> Iterator[Module]:
         return (self._module(name) for name in self._types)
 
-    def first(self, role: str | None) -> Module:
-        route = self._route(role)
-        try:
-            return self._module(self._structure[route or ""][0])
-        except (KeyError, IndexError):
+    def way(self, role: str | None) -> list[Module]:
+        names = self._structure.get(self._route(role) or "") or []
+        if not names or not set(names) <= self._types.keys():
             raise ModelError(
                 f"{self._path}: the router has no way for {role or 'a text without a role'} (routes: "
                 f"{', '.join(self._structure)}). Name its routes query and document, or give it route_mappings."
-            ) from None
+            )
+        return [self._module(name) for name in names]
 
     def _module(self, name: str) -> Module:
-        return Module(_kind(self._types[name]), _inside(self._path, name))
+        return Module(self._types[name], _inside(self._path, name))
 
     def _route(self, role: str | None) -> str | None:
         # The order of sentence-transformers' Router._resolve_route, for a text.
@@ -97,10 +108,6 @@ class _Router:
             return named
         default = self._parameters.get("default_route")
         return default or (next(iter(self._structure), None) if self._parameters.get("allow_empty_key", True) else None)
-
-
-def _kind(name: str) -> str:
-    return name.rpartition(".")[2]
 
 
 def _inside(path: Path, part: str) -> Path:

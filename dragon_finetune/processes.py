@@ -46,6 +46,17 @@ def ask_to_end(process: "subprocess.Popen[bytes]") -> None:
         process.terminate()
 
 
+def processes_together() -> int:
+    """Return how many processes train one model together, by the environment that torchrun gives each."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that says what was done: the only one, or rank 0 under torchrun."""
+    # A RANK that something else left behind, without a world to have a rank in, says nothing.
+    return processes_together() == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
 def end_with_parent() -> None:
     """Where this process was started by another of ours, end when that one has ended: killed, say, with no chance."""
     parent = os.environ.pop(_PARENT, None)
@@ -54,13 +65,18 @@ def end_with_parent() -> None:
 
 
 def _watch(parent: int) -> None:
+    wait_for_end(parent)
+    os._exit(1)
+
+
+def wait_for_end(pid: int) -> None:
+    """Return when a process has ended, whosever it is."""
     import psutil
 
     try:
-        process = psutil.Process(parent)
+        process = psutil.Process(pid)
         # Asked of the process and not of its number, which another may have been given since.
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     except psutil.NoSuchProcess:
         pass
-    os._exit(1)

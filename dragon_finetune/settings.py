@@ -12,7 +12,7 @@ from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dragon_finetune.errors import SettingsError, nearest, suggest
-from dragon_finetune.files import absolute, encoding_of, read_env_file
+from dragon_finetune.files import absolute, encoding_of, is_address, read_env_file
 from dragon_finetune.model_place import absolute_if_folder
 
 OnOverflow = Literal["error", "split", "truncate"]
@@ -47,7 +47,8 @@ class ModelOptions(_Layered):
         revision: the commit of a model of the hub.
         query_prompt: what stands before a query. Default: the model folder's own.
         document_prompt: what stands before a document. Default: the model folder's own.
-        store: where the host's Chroma lies, for the check before the first query. Default: unchecked, which is said.
+        store: the host's Chroma, a folder or a server's address, for the check before the first query. Default:
+            unchecked, which is said.
         collections: the collections to check. Default: all. In a variable: with commas between.
     """
 
@@ -80,7 +81,7 @@ class ModelOptions(_Layered):
     @field_validator("store")
     @classmethod
     def _absolute_store(cls, store: str | None) -> str | None:
-        return None if store is None else str(absolute(store))
+        return store if store is None or is_address(store) else str(absolute(store))
 
     def prompts(self) -> dict[str, str]:
         """Return the prompts that the configuration sets; the others come from the model folder."""

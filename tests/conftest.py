@@ -1,6 +1,8 @@
 """Shared fixtures: the packaged MiniLM, and tiny random models of other tokenizer families, built from configs."""
 
+import atexit
 import contextlib
+import functools
 import io
 import json
 import os
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_server import CommandServer
 from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -154,16 +157,22 @@ def fetch(target: Path, *packages: str) -> None:
         pytest.skip(f"the package index has no {packages[0]}, or can't be reached: {done.stderr[-200:]}")
 
 
+@functools.cache
+def command_server() -> CommandServer:
+    """Return the one of this test process."""
+    server = CommandServer()
+    atexit.register(server.close)
+    return server
+
+
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run the installed command in a folder."""
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("dragon-finetune")), *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Run the command in a folder: forked off a process that has imported the libraries, else as it is installed."""
+    told = {**os.environ, **environment}
+    words = [str(each) for each in arguments]
+    if hasattr(os, "fork") and command_server().serves(words, told):
+        return command_server().run(words, cwd, told)
+    installed = str(Path(sys.executable).with_name("dragon-finetune"))
+    return subprocess.run([installed, *words], cwd=cwd, env=told, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -210,7 +219,14 @@ def trained(tiny, tmp_path_factory):
     """Return the result of one training run of the tiny model on 120 pairs, which 24 of them show to be better."""
     from dragon_finetune import FineTuner, TrainingConfig
 
-    settings = {"epochs": 3, "learning_rate": 1e-3, "max_seq_length": 56, "logging_steps": 5, "patience": None}
+    settings = {
+        "epochs": 3,
+        "learning_rate": 1e-3,
+        "max_seq_length": 56,
+        "logging_steps": 5,
+        "patience": None,
+        "halves": False,
+    }
     out = tmp_path_factory.mktemp("trained") / "finetuned"
     config = TrainingConfig(base_model=tiny, output_dir=out, batch_size=8, device="cpu", **settings)
     return FineTuner(config).train(make_pairs(120))

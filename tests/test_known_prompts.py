@@ -63,7 +63,7 @@ def test_whoever_has_chosen_is_not_told(named, tiny, tmp_path):
 
 
 def train(model, out, **settings):
-    config = TrainingConfig(base_model=model, output_dir=out, max_steps=2, device="cpu", **settings)
+    config = TrainingConfig(base_model=model, output_dir=out, max_steps=2, device="cpu", halves=False, **settings)
     return FineTuner(config).train(make_pairs(20)).path
 
 

@@ -1,7 +1,7 @@
 """Commands on vectors at rest: embed, doctor."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from dragon_finetune.text import printable
 
 
 def embed(
-    chunks: Annotated[list[Path], typer.Argument(help="Files of texts, with `chunk_id` if there is one, or folders.")],
+    chunks: Annotated[list[str], typer.Argument(help="Files of texts, with `chunk_id` if there is one, or folders.")],
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder of the shards; what is in it is not done again.")],
     store: Annotated[str | None, typer.Option(help="Also load a Chroma: a folder, or http://host:port.")] = None,
@@ -22,6 +22,9 @@ def embed(
     on_overflow: OnOverflow = "error",
     precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
+    ray: Annotated[str | None, typer.Option(help="Embed on Ray: local, auto, or HOST:PORT of a cluster.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of --ray; default: one per node or GPU.")] = None,
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="Of --ray; 0.5 shares one.")] = 0,
 ) -> None:
     """Embed chunks into shards, and load a Chroma.
 
@@ -33,21 +36,34 @@ def embed(
         raise SettingsError("--store and --collection go together: give both or neither.")
     if replace and store is None:
         raise SettingsError("--replace takes records out of a collection: give --store and --collection too.")
+    if ray is None and (workers is not None or gpus_per_worker):
+        raise SettingsError("--workers and --gpus-per-worker are Ray's: give --ray local or an address too.")
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
-    from dragon_finetune.index.bulk import embed_files
 
     embedder = FineTunedEmbedder(model, on_overflow=on_overflow, precision=precision, engine=engine)
     if store and collection:
         from dragon_finetune.index.collection import require_loadable
 
         require_loadable(store, collection, embedder)
-    result = embed_files(chunks, out, embedder, unique_ids=store is not None, text_field=text_field)
+    how: dict[str, Any] = {"unique_ids": store is not None, "text_field": text_field}
+    if ray is None:
+        from dragon_finetune.index.bulk import embed_files
+
+        result = embed_files(chunks, out, embedder, **how)
+    else:
+        from dragon_finetune.index.distributed.on_ray import embed_on_ray
+        from dragon_finetune.index.distributed.workers import Workers
+
+        result = embed_on_ray(chunks, out, embedder, Workers(ray, workers, gpus_per_worker), **how)
     done = f"{result.embedded} texts embedded, {result.already_done} were done already"
-    print(printable(f"{done}: {out} ({embedder.engine.name})"))
+    by = ", ".join(result.engines) if ray else embedder.engine.name
+    print(printable(f"{done}: {out} ({by or 'nothing to embed'})"))
     if store and collection:
+        from dragon_finetune.index.distributed.sources import reader_of
         from dragon_finetune.index.loading import load_collection
 
-        loaded = load_collection(chunks, out, embedder, store, collection, replace=replace, text_field=text_field)
+        how = {"replace": replace, "text_field": text_field, "read": reader_of(chunks)}
+        loaded = load_collection(chunks, out, embedder, store, collection, **how)
         print(printable(f"{loaded} records in {collection} of {store}"))
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dragon_finetune.cli.options import Json, TextField, print_result
-from dragon_finetune.errors import SettingsError
+from dragon_finetune.cli.options import Json, TextField, all_of, print_result
+from dragon_finetune.processes import is_first_process, processes_together
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def train(
     base_model: Annotated[str | None, typer.Option(help='A model folder, a hub name, or "embedded".')] = None,
     output: Annotated[Path | None, typer.Option(help="Where the trained folder goes.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of any TrainingConfig settings; flags beat it.")] = None,
+    documents: Annotated[str | None, typer.Option(help="trained | frozen: the base's index stays good.")] = None,
     epochs: float | None = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Below 1 a share of the steps, else steps.")] = None,
@@ -110,6 +111,7 @@ def train(
         config,
         base_model=base_model,
         output_dir=output,
+        documents=documents,
         epochs=epochs,
         learning_rate=lr,
         warmup=warmup,
@@ -122,18 +124,12 @@ def train(
         seed=seed,
         on_overflow=on_overflow,
         judge=judge,
-        lexicon=_all_of(lexicon, more),
+        lexicon=all_of("--lexicon", lexicon, more) or None,
         distances=distances,
         overwrite=overwrite or None,
     )
-    _train(settings, read_pairs(pairs), dry_run, as_json)
-
-
-def _all_of(lexicon: list[Path] | None, more: list[Path] | None) -> list[Path] | None:
-    # What the shell makes of `--lexicon *.jsonl`: one file for the option, the others stand alone.
-    if more and not lexicon:
-        raise SettingsError(f"{more[0]} stands alone; give chunk files as --lexicon {more[0]}.")
-    return [*(lexicon or []), *(more or [])] or None
+    # Of several processes only the first is to hold them.
+    _train(settings, pairs if processes_together() > 1 else read_pairs(pairs), dry_run, as_json)
 
 
 def _prompts(family: str | None) -> dict[str, str]:
@@ -152,14 +148,17 @@ def _settings(file: Path | None, **flags: Any) -> "TrainingConfig":
     return TrainingConfig(**{**(read_yaml(file) if file else {}), **given})
 
 
-def _train(settings: "TrainingConfig", pairs: "list[Pair]", dry_run: bool, as_json: bool) -> None:
+def _train(settings: "TrainingConfig", pairs: "list[Pair] | Path", dry_run: bool, as_json: bool) -> None:
     from dragon_finetune.training.finetune import FineTuner  # imports torch, which takes seconds
 
     if dry_run:
         plan = FineTuner(settings).plan(pairs)
-        print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
+        if is_first_process():
+            print_result({**vars(plan), "seconds": plan.seconds}, str(plan), as_json)
         return
     result = FineTuner(settings).train(pairs)
+    if not is_first_process():
+        return
     print_result(result.model_dump(mode="json"), str(result), as_json)
     if not as_json:  # it loads the model once more
         from dragon_finetune.codex.host_config import for_generation_c

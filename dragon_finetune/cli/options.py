@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dragon_finetune.errors import SettingsError
 from dragon_finetune.json_text import dump
 from dragon_finetune.text import printable
 
@@ -29,6 +30,17 @@ Era = Annotated[
     ),
 ]
 Pairs = Annotated[Path | None, typer.Option("--pairs", help="The training pairs, to look for leaks.")]
+
+
+def all_of(option: str, given: list[Path] | None, more: list[Path] | None) -> list[Path]:
+    """Return the files of an option: what a shell makes of `--chunks *.jsonl` is one for it, and others beside it.
+
+    Raises:
+        SettingsError: others stand alone without the option.
+    """
+    if more and not given:
+        raise SettingsError(f"{more[0]} stands alone; give chunk files as {option} {more[0]}.")
+    return [*(given or []), *(more or [])]
 
 
 def print_result(value: Any, text: str, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Chunks, Json, Questions, TextField, print_result
+from dragon_finetune.cli.options import Chunks, Json, Questions, TextField, all_of, print_result
 from dragon_finetune.errors import NoPromiseError, SettingsError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def search(
     base_model: Annotated[str, typer.Option(help='A model folder, a hub name, or "embedded".')],
     output: Annotated[Path, typer.Option(help="Folder of the search; the same command goes on in it.")],
     budget: Annotated[str, typer.Option(help="10h, 90m, or '8 runs'.")],
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     first_run: Annotated[Path | None, typer.Option(help="Answers file of the first fine-tuned run: the gate.")] = None,
     gate: Annotated[float, typer.Option(help="The score from which a search is worth while.")] = 2.5,
     force: Annotated[bool, typer.Option(help="Search whatever the gate says.")] = False,
@@ -73,6 +74,7 @@ def search(
     from dragon_finetune.search.search import Search
     from dragon_finetune.settings import read_yaml
 
+    files = all_of("--chunks", chunks, more)
     settings = {**(read_yaml(config) if config else {}), "base_model": base_model, "output_dir": output}
     searching = Search(
         pairs,
@@ -88,5 +90,5 @@ def search(
     print(plan, file=sys.stderr if as_json else sys.stdout, flush=True)
     if dry_run:
         return
-    outcome = finish(searching.run(), base_model, tuple(chunks or ()), questions, html, text_field)
+    outcome = finish(searching.run(), base_model, tuple(files), questions, html, text_field)
     print_result(outcome.to_dict(), str(outcome), as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragon_finetune.cli.options import Model
+from dragon_finetune.cli.options import Model, all_of
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.settings import OnOverflow
 
@@ -39,12 +39,9 @@ def serve(
 
     Example: dragon-finetune serve --model models/finetuned --against embedded --chunks chunks.jsonl
     """
-    # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.
-    files = [*(chunks or []), *(more or [])]
+    files = all_of("--chunks", chunks, more)
     if (store is None) != (collection is None):
         raise SettingsError("--store and --collection go together: give both or neither.")
-    if more and not chunks:
-        raise SettingsError(f"{more[0]} stands alone; give chunk files as --chunks {more[0]}.")
     if files and store:
         raise SettingsError("--chunks and --store are two corpora; the page searches one. Leave one out.")
     try:

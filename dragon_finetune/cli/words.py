@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dragon_finetune.cli.options import Json, Model, TextField, print_result
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.errors import SettingsError
 from dragon_finetune.lexical.lexicon import DIMENSIONS, SHARE
 from dragon_finetune.text import printable
 
@@ -57,11 +57,11 @@ def lexicon(
 
 def _read(chunks: list[Path], questions_to_avoid: Path | None, text_field: str | None) -> tuple[list[str], list[str]]:
     """Return the texts of the chunks, and the questions that no sentence may be near to."""
-    from dragon_finetune.chunks import each_once, read_chunks
+    from dragon_finetune.chunks import each_once, no_chunks, read_chunks
 
     texts = [chunk.text for chunk in read_chunks(each_once(chunks), unique=False, text_field=text_field)]
     if not texts:
-        raise DataError(f"{', '.join(map(str, chunks))} hold no chunks. Check the files.")
+        raise no_chunks(chunks)
     if questions_to_avoid is None:
         return texts, []
     from dragon_finetune.evaluation.questions import load_questions

@@ -21,11 +21,16 @@ def host_config(model: Path | str) -> dict[str, Any]:
 
     Raises:
         ModelError: no such model.
-        SettingsError: it has no limit, or its prompts can't be had with a space between.
+        SettingsError: it has no limit, its prompts can't be had with a space between, or queries go their own way.
     """
     folder = ModelFolder.open(model)
     if folder.limit is None:
         raise SettingsError(f"{folder.path} has no limit in tokens, which the host wants. Train with max_seq_length.")
+    if folder.routed:
+        raise SettingsError(
+            f"{folder.path} has a way of their own for queries, which generation C's own manager does not know: it "
+            "would ask as documents. Use `dragon-finetune run` with EMBEDDER=finetuned."
+        )
     joined = [name for name in (LEXICON, LEVEL) if (folder.path / name).is_file()]
     if joined:
         warnings.warn(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dragon_finetune.embedding.dense import Batching, DenseEmbedder
 from dragon_finetune.embedding.engine import Engine, Vectors
-from dragon_finetune.embedding.fingerprint import fingerprint, is_mark_of
+from dragon_finetune.embedding.fingerprint import document_fingerprint, fingerprint, is_mark_of
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.known_prompts import warn_without_prompts
@@ -92,6 +92,12 @@ class FineTunedEmbedder:
     def fingerprint(self) -> str:
         """Hash of everything that changes a vector (see `embedding.fingerprint`)."""
         return fingerprint(self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
+
+    @cached_property
+    def document_fingerprint(self) -> str:
+        """Hash of everything that changes a document's vector: what an index or a shard depends on."""
+        given = self.options
+        return document_fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
 
     def recognises(self, mark: str) -> bool:
         """Tell whether a fingerprint found beside stored vectors is this encoder's (see `fingerprint.is_mark_of`)."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from dragon_finetune.embedding.model_files import content_hash, model_files, raw_hash
+from dragon_finetune.embedding.model_files import content_hash, contents, contents_of_documents, raw_hash
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.model_place import CARD, LEVEL, LEXICON, TRAINING_QUERIES
 
@@ -29,20 +29,47 @@ def fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None, dense_o
     return _mark(folder, truncate_dim, dense_only)
 
 
-def _mark(folder: ModelFolder, truncate_dim: int | None, dense_only: bool, as_written: bool = False) -> str:
+def document_fingerprint(folder: ModelFolder, *, truncate_dim: int | None = None, dense_only: bool = False) -> str:
+    """Return the fingerprint of what documents go through: what stored vectors depend on, an index, a shard.
+
+    Without a router that is `fingerprint`. Behind one it is that of the documents' way alone, as if it lay in a folder
+    of its own: of a model whose queries alone were trained it is the base's, so that the base's index is its own.
+    """
+    return _mark(folder, truncate_dim, dense_only, documents=folder.routed)
+
+
+def has_common_layout(folder: ModelFolder) -> bool:
+    """Tell whether a folder without a router is laid out so that its fingerprint is found again behind one."""
+    return folder.routed or _mark(folder, None, False, documents=True) == fingerprint(folder)
+
+
+def _mark(
+    folder: ModelFolder,
+    truncate_dim: int | None,
+    dense_only: bool,
+    as_written: bool = False,
+    documents: bool = False,
+) -> str:
     digest = _begun(folder, truncate_dim)
     joined = [] if dense_only else [file for name in _JOINED if (file := folder.path / name).is_file()]
-    for file in [*model_files(folder.path), *joined]:
-        if content := content_hash(file, as_written=as_written):
-            digest.update(file.relative_to(folder.path).as_posix().encode())
+    read = contents_of_documents if documents else contents
+    more = [(file.name, content_hash(file, as_written=as_written)) for file in joined]
+    for place, content in [*read(folder.path, as_written=as_written), *more]:
+        if content:
+            digest.update(place.encode())
             digest.update(content)
     return str(digest.hexdigest())
 
 
 def is_mark_of(mark: str, folder: ModelFolder, *, truncate_dim: int | None = None, dense_only: bool = False) -> bool:
-    """Tell whether a fingerprint is this encoder's, as it is made today or as versions before made it."""
-    # The second version told a folder's two forms apart.
-    if any(mark == _mark(folder, truncate_dim, dense_only, as_written) for as_written in (False, True)):
+    """Tell whether a document's vector has this fingerprint by this encoder, today or by a version before."""
+    # The second version told a folder's two forms apart; the third did not tell the ways behind a router apart.
+    marks = (
+        _mark(folder, truncate_dim, dense_only, as_written, documents)
+        for documents in {folder.routed, False}
+        for as_written in (False, True)
+    )
+    if mark in marks:
         return True
     has_more = any((folder.path / name).is_file() for name in _JOINED)
     return not has_more and mark == _first_fingerprint(folder, truncate_dim)

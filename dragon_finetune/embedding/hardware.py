@@ -1,9 +1,30 @@
 """What this machine has: accelerators, bf16, OpenVINO."""
 
 import importlib.util
+import os
 import shutil
+import sys
 
 from dragon_finetune.embedding.openvino_import import load_openvino
+
+_threads: int | None = None
+
+
+def limit_threads(count: int) -> None:
+    """Let engines that are opened from now on in this process compute with so many CPU threads."""
+    global _threads
+    _threads = count if count < (os.cpu_count() or 1) else None
+    if _threads is not None and "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(_threads)
+    elif _threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(_threads)  # torch asks when it is imported, which takes seconds
+
+
+def thread_limit() -> int | None:
+    """Return how many CPU threads an engine may use; None: as many as there are cores."""
+    return _threads
 
 
 def fast_precisions(on_cpu: bool) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ _AT_THE_ROOT = re.compile(
 )
 _ANYWHERE = re.compile(r".+\.(safetensors|bin|model|py)")
 _IN_A_MODULE = re.compile(r".+\.(json|txt)")
+_LISTS = ("modules.json", "router_config.json")
 # Who wrote a file, and with what: no vector depends on it.
 _WRITERS_NAMES = ("_name_or_path", "name_or_path", "transformers_version")
 
@@ -25,15 +26,45 @@ _WRITERS_NAMES = ("_name_or_path", "name_or_path", "transformers_version")
 def model_files(folder: Path) -> Iterator[Path]:
     """Yield the files that a vector depends on: of the root, and of the modules that modules.json names; in order."""
     for place in _module_folders(folder):
-        inside = place.rglob("*") if place != folder else place.iterdir()
-        files = [file for file in sorted(inside) if file.is_file() and not _is_hidden(file.relative_to(folder))]
-        has_safetensors = any(file.suffix == ".safetensors" for file in files)
-        private = _AT_THE_ROOT if place == folder else _IN_A_MODULE
-        for file in files:
-            # Libraries take safetensors where both forms of the weights are there.
-            superseded = file.suffix == ".bin" and has_safetensors
-            if (private.fullmatch(file.name) or _ANYWHERE.fullmatch(file.name)) and not superseded:
-                yield file
+        yield from _that_count(folder, place, _AT_THE_ROOT if place == folder else _IN_A_MODULE)
+
+
+def contents(folder: Path, *, as_written: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Yield the place of each file that a vector depends on and the hash of what counts in it (`content_hash`)."""
+    for file in model_files(folder):
+        yield file.relative_to(folder).as_posix(), content_hash(file, as_written=as_written)
+
+
+def contents_of_documents(folder: Path, *, as_written: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Yield `contents` of what documents go through, as if that lay in a folder of its own, without a router.
+
+    Such a folder is laid out as sentence-transformers does: the first module at the root.
+    """
+    way = read_layout(folder).ways["document"]
+    places = ["", *(f"{number}_{module.kind}" for number, module in enumerate(way[1:], 1))]
+    listed = [
+        {"idx": number, "name": str(number), "path": place, "type": module.type}
+        for number, (place, module) in enumerate(zip(places, way, strict=True))
+    ]
+    root = {file.name: file for file in _that_count(folder, way[0].path, _AT_THE_ROOT) if file.name not in _LISTS}
+    for name in sorted([*root, "modules.json"]):
+        file = root.get(name)
+        yield name, content_hash(file, as_written=as_written) if file else _hash_of("modules.json", listed, as_written)
+    for place, module in sorted(zip(places[1:], way[1:], strict=True)):
+        for file in _that_count(folder, module.path, _IN_A_MODULE):
+            inside = file.relative_to(module.path).as_posix()
+            yield f"{place}/{inside}", content_hash(file, as_written=as_written)
+
+
+def _that_count(folder: Path, place: Path, private: re.Pattern[str]) -> Iterator[Path]:
+    inside: Iterable[Path] = place.iterdir() if private is _AT_THE_ROOT else place.rglob("*")
+    files = [file for file in sorted(inside) if file.is_file() and not _is_hidden(file.relative_to(folder))]
+    has_safetensors = any(file.suffix == ".safetensors" for file in files)
+    for file in files:
+        # Libraries take safetensors where both forms of the weights are there.
+        superseded = file.suffix == ".bin" and has_safetensors
+        if (private.fullmatch(file.name) or _ANYWHERE.fullmatch(file.name)) and not superseded:
+            yield file
 
 
 def _module_folders(folder: Path) -> list[Path]:
@@ -76,12 +107,16 @@ def _raw_hashed(file: Path, *_: int) -> bytes:
 @lru_cache(maxsize=1024)
 def _hashed(file: Path, as_written: bool, *state: int) -> bytes:
     if file.suffix == ".json":
-        values = _values(file) if as_written else same_in_both(file.name, _values(file))
-        said = values or as_written
-        return hashlib.blake2b(json.dumps(values, sort_keys=True).encode()).digest() if said else b""
+        return _hash_of(file.name, _values(file), as_written)
     if file.suffix in (".txt", ".py"):
         return hashlib.blake2b(file.read_bytes().replace(b"\r\n", b"\n")).digest()
     return _raw_hashed(file, *state)
+
+
+def _hash_of(name: str, values: Any, as_written: bool) -> bytes:
+    counted = values if as_written else same_in_both(name, values)
+    said = counted or as_written
+    return hashlib.blake2b(json.dumps(counted, sort_keys=True).encode()).digest() if said else b""
 
 
 def _values(file: Path) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.embedding.hardware import thread_limit
 from dragon_finetune.embedding.openvino_import import load_openvino
 from dragon_finetune.model_folder import Role
 
@@ -43,6 +44,8 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self._precision],
             "PERFORMANCE_HINT": "LATENCY",  # one request uses all cores: our batches are already large
         }
+        if threads := thread_limit():
+            hints["INFERENCE_NUM_THREADS"] = threads
         if self._keep_compiled:
             hints["CACHE_DIR"] = str(self._path / "compiled")
         return load_openvino().Core().compile_model(str(self._path / "model.xml"), "CPU", hints)

@@ -16,10 +16,18 @@ def is_routed(model: "SentenceTransformer") -> bool:
 def input_module(model: "SentenceTransformer", role: Role | None) -> Any:
     """Return the module that reads texts of a role. Its `tokenizer` is transformers', or tokenizers' own."""
     first: Any = model[0]
-    if not hasattr(first, "sub_modules"):
-        return first
+    return _behind(first, role)[0] if hasattr(first, "sub_modules") else first
+
+
+def way(model: "SentenceTransformer", role: Role | None) -> list[Any]:
+    """Return the modules that texts of a role go through, in order; those behind a router in its place."""
+    parts = (_behind(module, role) if hasattr(module, "sub_modules") else [module] for module in model)
+    return [module for part in parts for module in part]
+
+
+def _behind(router: Any, role: Role | None) -> Any:
     # The router's own rule; a public name for it there is not.
-    return first.sub_modules[first._resolve_route(task=role, modality="text")][0]
+    return router.sub_modules[router._resolve_route(task=role, modality="text")]
 
 
 def input_modules(model: "SentenceTransformer") -> list[Any]:

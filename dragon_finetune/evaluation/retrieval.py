@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dragon_finetune.chunks import ChunkRef, read_chunks
+from dragon_finetune.chunks import ChunkRef, no_chunks, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.kept import kept_vectors
@@ -43,7 +43,7 @@ def retrieve(
     """
     chunks = list(read_chunks(files, unique=False, text_field=text_field))
     if not chunks:
-        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+        raise no_chunks(files)
     matrix = kept_vectors(chunks, embedder, vectors)
     asked = embedder.encode([str(question["question"]) for question in questions], role="query")
     distances = np.maximum(2 - 2 * (asked @ matrix.T), 0)

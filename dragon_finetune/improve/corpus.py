@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.chunks import each_once, read_chunks
-from dragon_finetune.errors import DataError
+from dragon_finetune.chunks import each_once, no_chunks, read_chunks
 from dragon_finetune.files import absolute, write_jsonl
 from dragon_finetune.improve.request import Request
 from dragon_finetune.reading.beir import is_beir
@@ -36,7 +35,7 @@ def write_corpus(request: Request, target: Path) -> None:
 
     write_jsonl(target, records())
     if not next(written):
-        raise DataError(f"{', '.join(map(str, request.chunks))} hold no chunks. Check the files.")
+        raise no_chunks(request.chunks)
 
 
 def _is_uncut(path: Path) -> bool:

@@ -11,7 +11,7 @@ from dragon_finetune.improve.advice import advice
 from dragon_finetune.improve.choosing import choose
 from dragon_finetune.improve.corpus import write_corpus
 from dragon_finetune.improve.improvement import Improvement
-from dragon_finetune.improve.judging import ask
+from dragon_finetune.improve.judging import Test
 from dragon_finetune.improve.known_plans import KnownPlans, inputs_of
 from dragon_finetune.improve.page import write_page
 from dragon_finetune.improve.places import Places
@@ -78,13 +78,14 @@ def _improve(request: Request, places: Places, confirm: Callable[[Plan], bool], 
     words = _join(request, places, material)
     say(str(words))
     candidates = {"joined": str(places.joined)}
-    if material.questions:
+    test = Test(material.questions, places, request.base_model) if material.questions else None
+    if test and material.questions:
         say(f"== ask {len(material.questions.texts):,} questions of the base and of it with words")
-        say(str(ask(material.questions, places, request.base_model, candidates).gains["joined"]))
+        say(str(test.ask(candidates).gains["joined"]))
     training = _train(request, places, material, plan, say)
     if training:
         candidates["tuned"] = str(places.tuned)
-    judgement = ask(material.questions, places, request.base_model, candidates) if material.questions else None
+    judgement = test.ask(candidates) if test else None
     choice = choose(judgement, training)
     model = candidates.get(choice.name, absolute_if_folder(request.base_model))
     say(f"== embed the corpus with {choice.name}")

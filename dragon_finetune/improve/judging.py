@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dragon_finetune.evaluation.asking import JudgedQuestions
 from dragon_finetune.evaluation.comparing import compare
+from dragon_finetune.evaluation.comparison import Comparison
 from dragon_finetune.evaluation.judged import Found, JudgedComparison
-from dragon_finetune.evaluation.runs import Corpus, load_runs
+from dragon_finetune.evaluation.runs import Corpus, Run, load_run
 from dragon_finetune.improve.places import Places
 from dragon_finetune.improve.questions import Questions
 
@@ -70,22 +72,56 @@ class Judgement:
         return {**vars(self), "gains": gains, "training": training, "kinds": kinds}
 
 
-def ask(questions: Questions, places: Places, base: str, candidates: Mapping[str, str]) -> Judgement:
-    """Return what the questions say of the candidates ("joined", "tuned": their folders) against the base."""
-    if questions.judged:
-        return _by_answers(questions, Corpus((places.chunks,), vectors=places.vectors), base, candidates)
-    corpus = Corpus((places.chunks,), questions.file, places.vectors)
-    return _by_rubric(corpus, base, candidates)
+class Test:
+    """The test's questions; the base, and each candidate, is asked them once.
+
+    Args:
+        questions: the test.
+        places: where the corpus and its vectors lie.
+        base: the base model.
+    """
+
+    def __init__(self, questions: Questions, places: Places, base: str) -> None:
+        self._questions, self._base = questions, base
+        self._corpus = Corpus((places.chunks,), None if questions.judged else questions.file, places.vectors)
+        self._runs: dict[str, Run] = {}
+
+    def ask(self, candidates: Mapping[str, str]) -> Judgement:
+        """Return what the questions say of the candidates ("joined", "tuned": their folders) against the base."""
+        return self._by_answers(candidates) if self._questions.judged else self._by_rubric(candidates)
+
+    @cached_property
+    def _judged(self) -> JudgedQuestions:
+        return JudgedQuestions(self._questions.file, self._corpus, self._base)
+
+    def _by_answers(self, candidates: Mapping[str, str]) -> Judgement:
+        found = {name: self._judged.compare(model) for name, model in candidates.items()}
+        beside = self._judged.compare(candidates["tuned"], candidates["joined"]) if "tuned" in candidates else None
+        training = Gain.found(beside.all) if beside else None
+        gains = {name: Gain.found(each.all) for name, each in found.items()}
+        test = found["joined"].all.ndcg
+        return Judgement(JUDGED, test.questions, gains, training, _by_kind(found), test.detectable)
+
+    def _by_rubric(self, candidates: Mapping[str, str]) -> Judgement:
+        first, of = self._run(self._base), {name: self._run(model) for name, model in candidates.items()}
+        scored = {name: _scored(first, run) for name, run in of.items()}
+        gains = {name: _gain(each) for name, each in scored.items()}
+        training = _gain(_scored(of["joined"], of["tuned"])) if "tuned" in of else None
+        asked = len(first.evaluation.questions)
+        return Judgement(RUBRIC, asked, gains, training, {}, scored["joined"].score.detectable)
+
+    def _run(self, model: str) -> Run:
+        if model not in self._runs:
+            self._runs[model] = load_run(model, self._corpus)
+        return self._runs[model]
 
 
-def _by_answers(questions: Questions, corpus: Corpus, base: str, candidates: Mapping[str, str]) -> Judgement:
-    asked = JudgedQuestions(questions.file, corpus, base)
-    found = {name: asked.compare(model) for name, model in candidates.items()}
-    beside = asked.compare(candidates["tuned"], candidates["joined"]) if "tuned" in candidates else None
-    training = Gain.found(beside.all) if beside else None
-    gains = {name: Gain.found(each.all) for name, each in found.items()}
-    test = found["joined"].all.ndcg
-    return Judgement(JUDGED, test.questions, gains, training, _by_kind(found), test.detectable)
+def _scored(before: Run, after: Run) -> Comparison:
+    return compare(before.evaluation, after.evaluation, leaks=None)
+
+
+def _gain(found: Comparison) -> Gain:
+    return Gain(found.base, found.tuned, found.low, found.high)
 
 
 def _by_kind(found: Mapping[str, JudgedComparison]) -> dict[str, dict[str, Gain]]:
@@ -94,17 +130,3 @@ def _by_kind(found: Mapping[str, JudgedComparison]) -> dict[str, dict[str, Gain]
         for kind, each in comparison.kinds.items():
             kinds.setdefault(f"{kind} ({each.ndcg.questions})", {})[name] = Gain.found(each)
     return kinds
-
-
-def _by_rubric(corpus: Corpus, base: str, candidates: Mapping[str, str]) -> Judgement:
-    first, *runs = load_runs([base, *candidates.values()], corpus)
-    of = dict(zip(candidates, runs, strict=True))
-
-    def gain(before: Any, after: Any) -> tuple[Gain, float]:
-        found = compare(before.evaluation, after.evaluation, leaks=None)
-        return Gain(found.base, found.tuned, found.low, found.high), found.score.detectable
-
-    gains = {name: gain(first, run) for name, run in of.items()}
-    training = gain(of["joined"], of["tuned"])[0] if "tuned" in of else None
-    asked = len(first.evaluation.questions)
-    return Judgement(RUBRIC, asked, {name: each for name, (each, _) in gains.items()}, training, {}, gains["joined"][1])

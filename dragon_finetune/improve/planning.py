@@ -104,7 +104,8 @@ def _with_training(plan: Plan, training: TrainingPlan | None, request: Request) 
         elif not request.trains:
             said.append("nobody's questions to train on: give --pairs or --llm, if words alone are not enough")
         return replace(plan, remarks=tuple(said))
-    per_step = training.seconds_per_step * (1 + VALIDATION)
+    seconds_per_step = training.seconds / training.steps  # of the halves that judge too
+    per_step = seconds_per_step * (1 + VALIDATION)
     left = float("inf") if request.budget is None else request.budget - plan.embedding_seconds
     steps = int(min(training.steps, max(0, left / per_step)))
     if steps < _LEAST_SHARE * training.steps:
@@ -113,9 +114,9 @@ def _with_training(plan: Plan, training: TrainingPlan | None, request: Request) 
         return replace(plan, models=max(1, plan.models - 1), remarks=tuple(said))
     return replace(
         plan,
-        pairs=sum(training.pairs.values()),
+        pairs=training.pairs["training"] if training.judging_steps else sum(training.pairs.values()),
         steps=steps,
-        seconds_per_step=training.seconds_per_step,
+        seconds_per_step=seconds_per_step,
         steps_cut=steps < training.steps,
         remarks=tuple(said),
     )

@@ -1,15 +1,15 @@
 """Bulk embedding that survives a kill: chunk files into shards, what is there already not done again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dragon_finetune.chunks import ChunkRef, read_chunks
+from dragon_finetune.chunks import ChunkRef, no_chunks, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.errors import DataError
 from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.locks import held
 from dragon_finetune.progress import progress
@@ -20,10 +20,11 @@ _SHARD_ROWS = 4096
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What a bulk run found done and did: numbers of distinct texts."""
+    """What a bulk run found done and did: numbers of distinct texts; and the engines that other processes used."""
 
     embedded: int
     already_done: int
+    engines: tuple[str, ...] = ()
 
 
 def embed_files(
@@ -50,11 +51,25 @@ def embed_files(
         DataError: a bad line (all files are read before work starts), a damaged shard, or a disk that is full.
         TokenLimitError: a text over the limit, and the embedder's on_overflow is "error".
     """
-    # Bad input is refused before work starts.
-    total = sum(1 for _ in read_chunks(files, unique=unique_ids, text_field=text_field))
-    if not total:
-        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+    total = count_chunks(files, read_chunks, unique=unique_ids, text_field=text_field)
     return embed_each(read_chunks(files, unique=False, text_field=text_field), total, out, embedder)
+
+
+def count_chunks(files: Sequence[Path | str], read: Callable[..., Iterable[ChunkRef]], **how: Any) -> int:
+    """Return how many chunks there are, having read them all: bad input is refused before work starts.
+
+    Args:
+        files: chunk files.
+        read: `chunks.read_chunks`, or what reads like it.
+        how: its other arguments.
+
+    Raises:
+        DataError: a bad line, or no chunk at all.
+    """
+    total = sum(1 for _ in read(files, **how))
+    if not total:
+        raise no_chunks(files)
+    return total
 
 
 def embed_each(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: FineTunedEmbedder) -> BulkResult:
@@ -78,13 +93,13 @@ def _embed(chunks: Iterable[ChunkRef], total: int, out: Path | str, embedder: Fi
             seen.update(fresh)
             already += len(fresh) - len(waiting)
             if waiting:
-                store.add(list(waiting), *_vectors(waiting, embedder, dense))
+                store.add(list(waiting), *vectors_of(waiting, embedder, dense))
                 embedded += len(waiting)
             bar.update(len(group))
     return BulkResult(embedded, already)
 
 
-def _vectors(
+def vectors_of(
     waiting: Mapping[bytes, str], embedder: FineTunedEmbedder, dense: VectorStore | None
 ) -> tuple[Vectors, str]:
     """Return the vectors of texts by their keys, and the precision in which they were computed."""
@@ -96,15 +111,21 @@ def _vectors(
     return embedder.encode(texts, role="document"), embedder.engine.name.rpartition("-")[2]
 
 
-def in_groups(chunks: Iterable[ChunkRef]) -> Iterator[list[ChunkRef]]:
-    """Yield the chunks in groups of one shard."""
+def shard_rows() -> int:
+    """Return how many texts one shard holds at most."""
+    return _SHARD_ROWS
+
+
+def in_groups(chunks: Iterable[ChunkRef], max_rows: int | None = None) -> Iterator[list[ChunkRef]]:
+    """Yield the chunks in groups of one shard, of `max_rows` at most (default: `shard_rows`)."""
     # Groups depend on the input alone, so an interrupted run makes the same shards as an uninterrupted one.
+    max_rows = max_rows or shard_rows()
     group: list[ChunkRef] = []
     characters = 0
     for chunk in chunks:
         group.append(chunk)
         characters += len(chunk.text)
-        if len(group) == _SHARD_ROWS or characters >= 4 * _SHARD_TOKENS:
+        if len(group) == max_rows or characters >= 4 * _SHARD_TOKENS:
             yield group
             group, characters = [], 0
     if group:

@@ -53,7 +53,7 @@ class FineTunedEmbeddingFunction(EmbeddingFunction[Documents]):
         """Return what `build_from_config` needs, the fingerprint among it."""
         return {
             "model_path": absolute_if_folder(self._embedder.model_path),
-            "fingerprint": self._embedder.fingerprint,
+            "fingerprint": self._embedder.document_fingerprint,
             "options": self._options,
         }
 
@@ -78,13 +78,13 @@ class FineTunedEmbeddingFunction(EmbeddingFunction[Documents]):
 
 def embedding_function(embedder: FineTunedEmbedder) -> FineTunedEmbeddingFunction:
     """Return the Chroma function of an embedder, with the same vectors."""
-    return FineTunedEmbeddingFunction(embedder.model_path, embedder.fingerprint, **embedder.options.to_dict())
+    return FineTunedEmbeddingFunction(embedder.model_path, embedder.document_fingerprint, **embedder.options.to_dict())
 
 
 def stale(what: str, known: str, embedder: FineTunedEmbedder) -> str:
     """Return the sentence that says whose vectors these are, and what to do."""
     return (
         f"{what} was made by another encoder (fingerprint {known[:8]}) than {embedder.model_path} "
-        f"({embedder.fingerprint[:8]}): its answers would be noise. Embed it again, or open it with the model that "
-        "made it."
+        f"({embedder.document_fingerprint[:8]}): its answers would be noise. Embed it again, or open it with the model "
+        "that made it."
     )

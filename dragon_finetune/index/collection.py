@@ -7,8 +7,9 @@ from typing import Any
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, StaleIndexError
-from dragon_finetune.files import absolute
-from dragon_finetune.index.chroma import chroma_errors, is_server, open_client
+from dragon_finetune.files import absolute, is_address
+from dragon_finetune.index.asking import asked
+from dragon_finetune.index.chroma import collection_names, count, open_client, stored_collection
 from dragon_finetune.index.chroma_function import embedding_function, stale
 
 # Chroma's own rule, in its own words.
@@ -23,13 +24,12 @@ def require_loadable(store: str, name: str, embedder: FineTunedEmbedder) -> None
         StaleIndexError: the collection was made by another encoder, or by nobody knows which.
     """
     require_name(name)
-    if not is_server(store) and not (absolute(store) / "chroma.sqlite3").is_file():
+    if not is_address(store) and not (absolute(store) / "chroma.sqlite3").is_file():
         _require_writable(absolute(store))
         return
     client = open_client(store)
-    with chroma_errors(store):
-        if name in {collection.name for collection in client.list_collections()}:
-            _require_same(client.get_collection(name, embedding_function=None), name, embedder)
+    if name in collection_names(client, store):
+        _require_same(stored_collection(client, name), name, embedder)
 
 
 def require_name(name: str) -> None:
@@ -53,19 +53,22 @@ def open_collection(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
     Raises:
         StaleIndexError: the collection was made by another encoder, or by nobody knows which.
     """
-    with chroma_errors(f"collection {name}"):
-        if name not in {collection.name for collection in client.list_collections()}:
-            return client.create_collection(name, embedding_function=embedding_function(embedder))
-        stored = client.get_collection(name, embedding_function=None)
-        _require_same(stored, name, embedder)
-        return client.get_collection(name, embedding_function=embedding_function(embedder))
+    return asked(f"collection {name}", lambda: _opened(client, name, embedder))
+
+
+def _opened(client: Any, name: str, embedder: FineTunedEmbedder) -> Any:
+    if name not in {collection.name for collection in client.list_collections()}:
+        return client.create_collection(name, embedding_function=embedding_function(embedder))
+    _require_same(client.get_collection(name, embedding_function=None), name, embedder)
+    return client.get_collection(name, embedding_function=embedding_function(embedder))
 
 
 def _require_same(stored: Any, name: str, embedder: FineTunedEmbedder) -> None:
     known = stored_fingerprint(stored)
-    if known is None and stored.count():
+    records = count(stored)
+    if known is None and records:
         raise StaleIndexError(
-            f"Collection {name!r} does not say which encoder made its {stored.count()} vectors. Look with "
+            f"Collection {name!r} does not say which encoder made its {records} vectors. Look with "
             f"`dragon-finetune doctor --model {embedder.model_path}`, or embed into a new collection."
         )
     if known is not None and not embedder.recognises(known):

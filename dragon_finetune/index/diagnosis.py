@@ -40,7 +40,8 @@ def diagnose(
     """
     for role, prompt in _OTHER_PROMPTS:
         if agreement(embedder, sample, role).mean() > max(_MOST, agree.mean()):
-            return Finding("prompts", f"Its documents were embedded with {prompt}: embed it again.")
+            how = "as queries" if embedder.folder.routed and role == "query" else f"with {prompt}"
+            return Finding("prompts", f"Its documents were embedded {how}: embed it again.")
     others = suspects.of_width(sample.width)
     for name, other in others.items():
         if agreement(other, sample, "document").mean() > _MOST:

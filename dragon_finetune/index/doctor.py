@@ -10,7 +10,7 @@ import numpy as np
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.agreement import agreement, agrees_when_cut
-from dragon_finetune.index.chroma import existing_client, read_texts
+from dragon_finetune.index.chroma import collection_names, count, existing_client, read_texts, stored_collection
 from dragon_finetune.index.chunk_files import ChunkFiles
 from dragon_finetune.index.coverage import Contents, find_uncovered
 from dragon_finetune.index.diagnosis import diagnose, explain_width
@@ -64,7 +64,7 @@ def examine(
         DataError: no store there, or no collection of that name; names those that exist.
     """
     client = existing_client(store)
-    present = sorted(collection.name for collection in client.list_collections())
+    present = collection_names(client, store)
     for name in collections:
         if name not in present:
             raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
@@ -72,7 +72,7 @@ def examine(
         message = "no collections. An indexing run failed or never ran: run the host's again, and look for its error."
         return Health(embedder.model_path, str(store), [], [Finding("no collections", message)])
     suspects = find_suspects(embedder, others)
-    opened = [client.get_collection(name, embedding_function=None) for name in collections or present]
+    opened = [stored_collection(client, name) for name in collections or present]
     files = ChunkFiles(chunks, text_field) if chunks else None
     contents = [Contents(list(read_texts(collection)), files) for collection in opened] if files else []
     looks = [
@@ -89,7 +89,7 @@ def examine(
 def _look(
     collection: Any, embedder: FineTunedEmbedder, suspects: Suspects, size: int, whole: Mapping[str, str]
 ) -> _Look:
-    health = CollectionHealth(collection.name, collection.count(), space=space_of(collection))
+    health = CollectionHealth(collection.name, count(collection), space=space_of(collection))
     sample = take_sample(collection, size) if health.records else None
     if sample is None:
         empty = Finding("empty", "It has no records: run the host's indexing script.")

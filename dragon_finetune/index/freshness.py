@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dragon_finetune.embedding.cache import cache_folder, recall, remember
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.files import is_address
 from dragon_finetune.processes import end_with_parent, environment_of_a_child, python_of_ours
 
 _SAMPLE = 8
@@ -25,15 +26,16 @@ def warn_if_stale(embedder: FineTunedEmbedder, store: str, collections: Sequence
     """Warn (StaleIndexWarning) when the host's store does not hold this encoder's vectors.
 
     A process of its own looks, so that no Chroma client is opened in the host's: two clients with different settings on
-    one path can't live together. Its verdict is remembered for this encoder and this state of the store.
+    one path can't live together. Its verdict is remembered for this encoder and this state of the store; of a server's
+    store nothing tells whether it is the same as before, so that is looked at by every process.
 
     Args:
         embedder: what is about to be asked for a query's vector.
-        store: where the host's Chroma lies, on disk.
+        store: where the host's Chroma lies: a folder, or a server's address.
         collections: which of them matter; empty: all.
     """
     # The examiner itself embeds queries, when it tries other prompts.
-    if os.environ.get(_EXAMINING) or not (Path(store) / "chroma.sqlite3").is_file():
+    if os.environ.get(_EXAMINING) or not (is_address(store) or (Path(store) / "chroma.sqlite3").is_file()):
         return
     mark = embedder.fingerprint
     cache = cache_folder(mark)

@@ -10,7 +10,17 @@ import numpy as np
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, StaleIndexError
-from dragon_finetune.index.chroma import Record, chroma_errors, existing_client, read_records, read_texts, upsert
+from dragon_finetune.index.asking import chroma_errors
+from dragon_finetune.index.chroma import (
+    Record,
+    collection_names,
+    count,
+    existing_client,
+    read_records,
+    read_texts,
+    stored_collection,
+    upsert,
+)
 from dragon_finetune.index.chroma_function import embedding_function
 from dragon_finetune.index.collection import open_collection, require_loadable, require_name
 from dragon_finetune.index.doctor import examine
@@ -47,12 +57,10 @@ def join_collection(
     require_loadable(str(store), new, embedder)
     if not checked:
         require_joinable(embedder, store, name, new)
-    with chroma_errors(f"collection {name}"):
-        old = client.get_collection(name, embedding_function=None)
-        total = old.count()
-    records = progress(read_records(old), desc="join", unit="record", total=total)
+    old = stored_collection(client, name)
+    records = progress(read_records(old), desc="join", unit="record", total=count(old))
     with _target(client, old, new, embedder) as target:
-        return upsert(target, _joined(embedder, iter(records)))
+        return upsert(client, target, _joined(embedder, iter(records)))
 
 
 def require_joinable(embedder: FineTunedEmbedder, store: str | Path, name: str, new: str) -> None:
@@ -63,9 +71,7 @@ def require_joinable(embedder: FineTunedEmbedder, store: str | Path, name: str, 
         StaleIndexError: the vectors are not those of the model without its words.
     """
     client = _client_of(store, name, new)
-    with chroma_errors(f"collection {name}"):
-        old = client.get_collection(name, embedding_function=None)
-    for record in read_texts(old):
+    for record in read_texts(stored_collection(client, name)):
         if not record.text.strip():
             raise DataError(f"collection {name}, record {record.id}: it has no text, so its words are not known.")
     _require_dense(embedder, store, name)
@@ -76,8 +82,7 @@ def _client_of(store: str | Path, name: str, new: str) -> Any:
     if new == name:
         raise DataError(f"the new collection has the name of the old one, {name!r}. Give another (--as).")
     client = existing_client(store)
-    with chroma_errors(store):
-        present = sorted(collection.name for collection in client.list_collections())
+    present = collection_names(client, store)
     if name not in present:
         raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
     return client
@@ -86,9 +91,7 @@ def _client_of(store: str | Path, name: str, new: str) -> Any:
 @contextmanager
 def _target(client: Any, old: Any, new: str, embedder: FineTunedEmbedder) -> Iterator[Any]:
     """Yield the collection to write into; one that was not there before is taken away if the block fails."""
-    with chroma_errors(f"collection {new}"):
-        there = new in {collection.name for collection in client.list_collections()}
-    if there:
+    if new in collection_names(client, f"collection {new}"):
         yield open_collection(client, new, embedder)
         return
     with chroma_errors(f"collection {new}"):

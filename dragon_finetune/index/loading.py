@@ -1,6 +1,6 @@
 """From the shards of a bulk run into a Chroma collection."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def load_collection(
     *,
     replace: bool = False,
     text_field: str | None = None,
+    read: Callable[..., Iterator[ChunkRef]] = read_chunks,
 ) -> int:
     """Write the embedded chunks of `files` into a collection, by their ids; return how many.
 
@@ -37,17 +38,19 @@ def load_collection(
         name: the collection, made if it is new.
         replace: afterwards take out what was loaded from these files before and is in them no more.
         text_field: the field that holds the text (`read_chunks`).
+        read: what reads the files.
 
     Raises:
         DataError: a chunk that is not in the shards; names file and line.
         StaleIndexError: the collection holds another encoder's vectors.
     """
     vectors = VectorStore(out, embedder)
-    collection = open_collection(open_client(store), name, embedder)
-    chunks = progress(read_chunks(files, text_field=text_field), desc="load", unit="chunk")
-    written = upsert(collection, _records(chunks, vectors, embedder))
+    client = open_client(store)
+    collection = open_collection(client, name, embedder)
+    chunks = progress(read(files, text_field=text_field), desc="load", unit="chunk")
+    written = upsert(client, collection, _records(chunks, vectors, embedder))
     if replace:
-        _take_out_others(collection, files, list(read_chunks(files, text_field=text_field)))
+        _take_out_others(collection, files, list(read(files, text_field=text_field)))
     return written
 
 

@@ -25,8 +25,9 @@ class Origins:
     """
 
     def __init__(self, files: Iterable[Path | str], chunks: Iterable[ChunkRef]) -> None:
+        files = list(files)
         paths = [absolute(file).resolve() for file in files]
-        self._files = {str(path) for path in paths}
+        self._files = {str(path) for path in paths} | {str(file) for file in files}
         self._stems = {without_suffixes(path).name for path in paths}
         self._pages = {page for chunk in chunks if (page := _PIECE.sub("", chunk.id)) != chunk.id}
 

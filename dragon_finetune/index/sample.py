@@ -8,7 +8,7 @@ import numpy as np
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.index.chroma import read_records
+from dragon_finetune.index.chroma import count, read_records
 from dragon_finetune.lexical.joining import dense_of
 from dragon_finetune.model_folder import Role
 
@@ -72,7 +72,7 @@ class Sample:
 
 def take_sample(collection: Any, size: int) -> Sample | None:
     """Return at most `size` records with a text, spread evenly from the first to the last; None if none has one."""
-    total = collection.count()
+    total = count(collection)
     offsets = sorted({round(place) for place in np.linspace(0, total - 1, min(size, total))})
     records = [record for record in read_records(collection, offsets) if record.text.strip()]
     if not records:

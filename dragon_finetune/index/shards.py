@@ -17,24 +17,25 @@ _PRECISION = "precision"
 
 
 class VectorStore:
-    """Vectors of one encoder under a folder, in Parquet shards `<fingerprint>/<number>.parquet` (key, vector).
+    """Vectors of one encoder under a folder, in Parquet shards `<document_fingerprint>/<number>.parquet` (key, vector).
 
     Args:
         folder: holds one sub-folder per fingerprint: another model's vectors are left alone and never mixed in.
         embedder: whose vectors they are; what it made under a fingerprint of an earlier version is taken up too. One
             that was told to compute in fp32 does not take vectors of half precision.
+        below: of the shards that this version made, only those of a lower number: what came since is not looked at.
 
     Raises:
         DataError: a shard can't be read; names the file.
     """
 
-    def __init__(self, folder: Path | str, embedder: FineTunedEmbedder) -> None:
+    def __init__(self, folder: Path | str, embedder: FineTunedEmbedder, *, below: int | None = None) -> None:
         folder = absolute(folder)
-        self._folder = folder / embedder.fingerprint
+        self._folder = folder / embedder.document_fingerprint
         self._places: dict[bytes, tuple[Path, int]] = {}
         for marked in sorted(folder.glob("*/")):
             if embedder.recognises(marked.name):
-                for shard in sorted(marked.glob("*.parquet")):
+                for shard in _numbered(marked, below if marked == self._folder else None):
                     table = _read(shard)
                     if embedder.options.precision != "fp32" or _noted(table.schema) == "fp32":
                         self._index(shard, table)
@@ -44,6 +45,11 @@ class VectorStore:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def shards(self) -> int:
+        """The number that the next shard gets."""
+        return max((int(shard.stem) + 1 for shard in _numbered(self._folder)), default=0)
 
     def vector(self, key: bytes) -> Vectors:
         """Return the vector of a text's hash. Raises KeyError if it is not there."""
@@ -67,8 +73,7 @@ class VectorStore:
         Raises:
             DataError: the disk is full or the folder can't be written; earlier shards are whole.
         """
-        last = max((int(shard.stem) for shard in self._shards()), default=-1)
-        shard = self._folder / f"{last + 1:06d}.parquet"
+        shard = self._folder / f"{self.shards:06d}.parquet"
         width = vectors.shape[1]
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), width)
         table = pa.table({"key": pa.array(keys, pa.binary(16)), "vector": column}, metadata={_PRECISION: precision})
@@ -83,11 +88,13 @@ class VectorStore:
             ) from error
         self._index(shard, table)
 
-    def _shards(self) -> list[Path]:
-        return sorted(self._folder.glob("*.parquet"))
-
     def _index(self, shard: Path, table: pa.Table) -> None:
         self._places.update({key: (shard, row) for row, key in enumerate(table["key"].to_pylist())})
+
+
+def _numbered(folder: Path, below: int | None = None) -> list[Path]:
+    shards = sorted(folder.glob("*.parquet"))
+    return shards if below is None else [shard for shard in shards if int(shard.stem) < below]
 
 
 def _noted(schema: pa.Schema) -> str:

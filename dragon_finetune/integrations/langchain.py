@@ -20,7 +20,7 @@ class FineTunedEmbeddings(Embeddings):
         options: further arguments of FineTunedEmbedder (`on_overflow`, `precision`, `device`, `truncate_dim`, ...).
 
     Attributes:
-        embedder: the FineTunedEmbedder; its `fingerprint` tells these vectors from another model's.
+        embedder: the FineTunedEmbedder; its `document_fingerprint` tells these vectors from another model's.
 
     Raises:
         SettingsError: an option has an unknown value.

@@ -59,7 +59,7 @@ class FineTunedEmbedding(BaseEmbedding):
 
     @property
     def embedder(self) -> FineTunedEmbedder:
-        """What embeds; its `fingerprint` tells these vectors from another model's."""
+        """What embeds; its `document_fingerprint` tells these vectors from another model's."""
         return self._embedder
 
     @classmethod
@@ -69,7 +69,7 @@ class FineTunedEmbedding(BaseEmbedding):
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
         """Return the fields and the fingerprint: LlamaIndex keeps nodes by it, and a folder may be trained anew."""
-        return {**super().to_dict(**kwargs), "fingerprint": self._embedder.fingerprint}
+        return {**super().to_dict(**kwargs), "fingerprint": self._embedder.document_fingerprint}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> "FineTunedEmbedding":
@@ -83,7 +83,8 @@ class FineTunedEmbedding(BaseEmbedding):
         if mark is not None and not made.embedder.recognises(mark):
             raise StaleIndexError(
                 f"{made.model_name} was another encoder (fingerprint {mark[:8]}) when this was written; it is "
-                f"{made.embedder.fingerprint[:8]} now. Embed again what was embedded then, or bring that model back."
+                f"{made.embedder.document_fingerprint[:8]} now. Embed again what was embedded then, or bring that "
+                "model back."
             )
         return made
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.chunks import read_chunks
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.chunks import no_chunks, read_chunks
+from dragon_finetune.errors import SettingsError
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.files import write_jsonl
 from dragon_finetune.pair import Pair
@@ -113,7 +113,7 @@ def build_pairs(request: PairsRequest) -> PairsResult:
         embedder = FineTunedEmbedder(request.model, on_overflow="split", dense_only=True)
     corpus = read_corpus(_records(request), request.indexes)
     if not corpus.passages:
-        raise DataError(f"{', '.join(map(str, request.files))} hold no chunks. Check the files.")
+        raise no_chunks(request.files)
     search = None
     if embedder is not None:
         search = search_over(corpus, embedder, request.vectors, request.approximate_from)

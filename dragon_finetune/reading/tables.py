@@ -74,26 +74,30 @@ def read_parquet(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: it can't be read, or is damaged; names the file.
     """
-    import pyarrow
-    import pyarrow.parquet
-
     path = Path(path).expanduser()
     if is_packed(path):
         raise DataError(f"{path}: Parquet is packed in itself. Unpack the .gz and give the .parquet file.")
+    with readable(path), path.open("rb") as file:
+        yield from parquet_rows(file, path)
+
+
+def parquet_rows(file: Any, path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what `read_parquet` does, of a file that is open; `path` is for error messages."""
+    import pyarrow
+    import pyarrow.parquet
+
     number = 0
-    with readable(path):
-        try:
-            with path.open("rb") as opened_file:
-                file = pyarrow.parquet.ParquetFile(opened_file, buffer_size=_BYTES_AT_ONCE, pre_buffer=False)
-                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
-                    for row in batch.to_pylist():
-                        number += 1
-                        yield number, {name: _plain(value) for name, value in row.items()}
-        except (pyarrow.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno:  # the system's own word, which names the file better
-                raise
-            said = str(error).splitlines()[0]
-            raise DataError(f"{path} is damaged, or no Parquet ({said:.200}). Make or fetch it again.") from None
+    try:
+        rows = pyarrow.parquet.ParquetFile(file, buffer_size=_BYTES_AT_ONCE, pre_buffer=False)
+        for batch in rows.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, {name: _plain(value) for name, value in row.items()}
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # the system's own word, which names the file better
+            raise
+        said = str(error).splitlines()[0]
+        raise DataError(f"{path} is damaged, or no Parquet ({said:.200}). Make or fetch it again.") from None
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Texts with their metadata, from a file of any kind or a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,11 @@ def read_texts(path: Path | str, text_field: str | None = None) -> Iterator[Plac
     elif kind_of(path) == ONE_TEXT:
         yield from read_one_text(path)
     else:
-        yield from _texts_of_records(path, text_field)
+        yield from texts_of(*read_records(path, _LISTS), path, text_field)
 
 
-def _texts_of_records(path: Path | str, asked: str | None) -> Iterator[Placed]:
-    kind, records = read_records(path, _LISTS)
+def texts_of(kind: str, records: Iterable[Placed], path: Path | str, asked: str | None) -> Iterator[Placed]:
+    """Yield what `read_texts` does, of the records of a file of a kind; `path` is what it is called."""
     number, field = 0, asked or TEXT
     for number, (where, record) in enumerate(records, start=1):
         # The first record tells; one that then lacks the field is named.

@@ -103,7 +103,10 @@ class Search:
     def _config(self, point: Mapping[str, float]) -> TrainingConfig:
         folder = self.folder / "trials" / _name(point)
         extra = {"patience": None} if self.strategy != "adaptive" else {}
-        return TrainingConfig(**{"overwrite": False, **extra, **self._shared, **point, "output_dir": folder})
+        # Trials are compared by their looks, which a run that is judged by halves has not.
+        return TrainingConfig(
+            **{"overwrite": False, "halves": False, **extra, **self._shared, **point, "output_dir": folder}
+        )
 
     def _work_off(self, queue: Queue) -> None:
         with progress(desc="trials", unit="trial") as bar:
@@ -253,7 +256,8 @@ def _score(result: Mapping[str, Any]) -> float:
     Not that of a blend: which blend is kept hangs on half of the held-back queries, and would add its noise.
     """
     scores = result["validation"]
-    return float(scores.get("base" if result["kept"] == "base" else "tuned", 0.0))
+    tuned = "tuned" if "tuned" in scores else "query encoder"
+    return float(scores.get("base" if result["kept"] == "base" else tuned, 0.0))
 
 
 def _name(point: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dragon_finetune.chunks import ChunkRef, each_once, read_chunks
+from dragon_finetune.chunks import ChunkRef, each_once, no_chunks, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.unit import unit
 from dragon_finetune.errors import DataError
@@ -35,7 +35,7 @@ def corpus_of_files(models: Mapping[str, FineTunedEmbedder], files: Sequence[Pat
     files = each_once(files)
     chunks = list(read_chunks(files, unique=False))
     if not chunks:
-        raise DataError(f"{', '.join(map(str, files))} hold no chunks. Check the files.")
+        raise no_chunks(files)
     names = ", ".join(Path(file).name for file in files[:_NAMED])
     name = f"{names} and {len(files) - _NAMED} more" if len(files) > _NAMED else names
     return Corpus(name, chunks, {each: Column(kept_vectors(chunks, by)) for each, by in models.items()})
@@ -56,15 +56,14 @@ def corpus_of_collection(models: Mapping[str, FineTunedEmbedder], store: str, na
         DataError: no store there, no collection of that name, or no texts in it.
         TokenLimitError: as `corpus_of_files`.
     """
-    from dragon_finetune.index.chroma import chroma_errors, existing_client, read_records
+    from dragon_finetune.index.chroma import collection_names, existing_client, read_records, stored_collection
     from dragon_finetune.index.freshness import StaleIndexWarning
 
     client = existing_client(store)
-    with chroma_errors(store):
-        present = sorted(collection.name for collection in client.list_collections())
-        if name not in present:
-            raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
-        collection = client.get_collection(name, embedding_function=None)
+    present = collection_names(client, store)
+    if name not in present:
+        raise DataError(f"{store} has no collection {name!r}; it has {', '.join(present) or 'none'}.")
+    collection = stored_collection(client, name)
     found = list(read_records(collection))
     records = [record for record in found if record.text.strip()]
     if not records:
@@ -98,7 +97,7 @@ def _why_not(embedder: FineTunedEmbedder, collection: Any) -> str | None:
 
     known = stored_fingerprint(collection)
     if known is not None and not embedder.recognises(known):
-        return f"it was made by fingerprint {known[:8]}, this is {embedder.fingerprint[:8]}"
+        return f"it was made by fingerprint {known[:8]}, this is {embedder.document_fingerprint[:8]}"
     sample = take_sample(collection, _SAMPLE)
     if sample is None:
         return "too few of its records have texts to compare"

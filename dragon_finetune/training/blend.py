@@ -1,5 +1,6 @@
 """Never worse: of the base, the tuned weights and their blend, keep what queries show to be better than the base."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,8 @@ from dragon_finetune.training.judgement import Judge, Judgement, paired_p
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SHARES = (0.5, 1.0)
+BLENDS = {"blend 0.5": 0.5, "tuned": 1.0}
+"""Candidate -> its share of the tuned weights."""
 LEVEL = 0.05
 """The p below which a gain is taken for one."""
 Weights = dict[str, torch.Tensor]
@@ -25,17 +27,19 @@ class Verdict:
     Attributes:
         outcome: of the best of what was tried against the base: "better", shown by p; "can't tell"; or "worse", where
             its mean lies below the base's. Only what is better is kept.
-        share: the share of the tuned weights that is kept, 0 (base) to 1 (tuned).
+        candidate: the best of what was tried: "tuned", "blend 0.5", or one of the others by its name.
+        share: the share of the tuned weights that is kept, 0 (none) to 1 (tuned).
         queries: how many judged.
         base: mean nDCG@10 of the base.
         best: that of the best of what was tried; `difference` is best - base, `low` to `high` its 95% interval.
         p: one-sided p of that gain by a paired sign-flip test, times `tried` (Bonferroni), at most 1.
-        tried: how many weights the best was chosen from: looks and blends.
-        by_share: mean nDCG@10 of every blend.
+        tried: how many weights the best was chosen from: looks, blends and others.
+        by_candidate: mean nDCG@10 of each that was tried.
         dense, joined: means of "base" and "best" without words in the vectors and with them.
     """
 
     outcome: Outcome
+    candidate: str
     share: float
     queries: int
     base: float
@@ -45,14 +49,14 @@ class Verdict:
     high: float
     p: float
     tried: int
-    by_share: dict[str, float]
+    by_candidate: dict[str, float]
     dense: dict[str, float]
     joined: dict[str, float]
 
     @property
     def name(self) -> str:
-        """Return "base", "tuned", or "blend 0.5"."""
-        return {0.0: "base", 1.0: "tuned"}.get(self.share, f"blend {self.share:g}")
+        """Return what is kept: "base", or the candidate."""
+        return self.candidate if self.outcome == "better" else "base"
 
 
 def snapshot(model: "SentenceTransformer") -> Weights:
@@ -81,8 +85,9 @@ def keep_the_best(
     last: Judgement | None = None,
     looks: int = 1,
     seed: int = 0,
+    others: Mapping[str, Weights] | None = None,
 ) -> tuple[Verdict, Judgement]:
-    """Leave in `model` the better of tuned weights and blend if it beats the base beyond chance, else the base.
+    """Leave in `model` the best of tuned weights, blend and others if it beats the base beyond chance, else the base.
 
     Returns why, and what was said of what is kept.
 
@@ -94,21 +99,48 @@ def keep_the_best(
         last: what it said of the tuned weights, where it was asked: each asking embeds the corpus.
         looks: from how many looks the tuned weights were chosen.
         seed: of the test.
+        others: name -> further weights to try.
     """
-    tuned = snapshot(model)
-    judgements = {1.0: last} if last else {}
-    judgements |= {share: _judge_blend(model, base, tuned, share, judge) for share in SHARES if share not in judgements}
-    # Of equals the smaller share: it stays nearer to what is known to work.
-    share = max(judgements, key=lambda each: (round(judgements[each].mean, 12), -each))
-    best, tried = judgements[share], len(SHARES) - 1 + max(1, looks)
+    tuned, others = snapshot(model), others or {}
+    names = [*others, *BLENDS]
+    judgements = {"tuned": last} if last else {}
+    for name in names:
+        if name not in judgements:
+            model.load_state_dict(weights_of(name, base, tuned, others))
+            judgements[name] = judge(model)
+    inorder = {name: judgements[name] for name in names}
+    verdict, kept = decide(first, inorder, tried=len(names) - 1 + max(1, looks), seed=seed)
+    model.load_state_dict(weights_of(verdict.name, base, tuned, others))
+    return verdict, kept
+
+
+def weights_of(name: str, base: Weights, tuned: Weights, others: Mapping[str, Weights]) -> Weights:
+    """Return the weights of a candidate by its name; the base's where there is none of that name."""
+    return blended(base, tuned, BLENDS[name]) if name in BLENDS else others.get(name, base)
+
+
+def decide(
+    first: Judgement, judgements: Mapping[str, Judgement], *, tried: int, seed: int = 0
+) -> tuple[Verdict, Judgement]:
+    """Return which of the candidates to keep and why, and what was said of what is kept.
+
+    Args:
+        first: what was said of the base.
+        judgements: candidate -> what was said of it, those first that stay nearest to what is known to work.
+        tried: from how many weights the best is chosen.
+        seed: of the test.
+    """
+    # Of equals the first.
+    candidate = max(judgements, key=lambda name: round(judgements[name].mean, 12))
+    best = judgements[candidate]
     test = paired_test(first.ndcg, best.ndcg, seed=seed)
     p = min(1.0, tried * paired_p(best.ndcg, first.ndcg, seed=seed))
     outcome: Outcome = "better" if p < LEVEL else "can't tell" if test.difference > 0 else "worse"
-    kept = share if outcome == "better" else 0.0
-    model.load_state_dict(blended(base, tuned, kept))
+    better = outcome == "better"
     verdict = Verdict(
         outcome=outcome,
-        share=kept,
+        candidate=candidate,
+        share=BLENDS.get(candidate, 0.0) if better else 0.0,
         queries=test.questions,
         base=first.mean,
         best=best.mean,
@@ -117,18 +149,13 @@ def keep_the_best(
         high=test.high,
         p=p,
         tried=tried,
-        by_share={f"{each:g}": judgement.mean for each, judgement in judgements.items()},
+        by_candidate={name: judgement.mean for name, judgement in judgements.items()},
         dense={"base": float(first.dense.mean()), "best": float(best.dense.mean())},
         joined={}
         if first.joined is None or best.joined is None
         else {"base": float(first.joined.mean()), "best": float(best.joined.mean())},
     )
-    return verdict, best if kept else first
-
-
-def _judge_blend(model: "SentenceTransformer", base: Weights, tuned: Weights, share: float, judge: Judge) -> Judgement:
-    model.load_state_dict(blended(base, tuned, share))
-    return judge(model)
+    return verdict, best if better else first
 
 
 def is_finite(weights: Weights) -> bool:

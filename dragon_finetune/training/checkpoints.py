@@ -10,10 +10,9 @@ from dragon_finetune.model_check import check_complete, is_whole
 
 # What the Trainer needs beside the model to go on as if nothing had been.
 _NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
-_RANDOM = "rng_state*.pth"  # one per process, under torchrun
 
 
-def last_whole(checkpoints: Path) -> Path | None:
+def last_whole(checkpoints: Path, processes: int = 1) -> Path | None:
     """Return the newest checkpoint that a kill or a power cut has left whole, None if there is none.
 
     Those that are not are warned about, with the file: their steps are trained again.
@@ -22,7 +21,7 @@ def last_whole(checkpoints: Path) -> Path | None:
     damaged = []
     last = None
     for folder in sorted(found, key=step_of, reverse=True):
-        reason = _damage(folder)
+        reason = _damage(folder, processes)
         if reason is None:
             last = folder
             break
@@ -38,9 +37,13 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _damage(folder: Path) -> str | None:
+def _random_states(processes: int) -> list[str]:
+    return ["rng_state.pth"] if processes == 1 else [f"rng_state_{rank}.pth" for rank in range(processes)]
+
+
+def _damage(folder: Path, processes: int) -> str | None:
     """Return what is missing or has lost bytes, None if all is whole."""
-    files = [*(folder / name for name in _NEEDED), *(sorted(folder.glob(_RANDOM)) or [folder / "rng_state.pth"])]
+    files = [folder / name for name in (*_NEEDED, *_random_states(processes))]
     files += [*(sorted(folder.rglob("*.safetensors")) or [folder / "model.safetensors"]), *folder.rglob("*.json")]
     for file in files:
         if not _is_whole(file):

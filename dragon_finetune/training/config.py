@@ -21,6 +21,8 @@ class TrainingConfig(BaseModel):
     Attributes:
         base_model: a sentence-transformers folder, a hub name, or "embedded".
         output_dir: where the trained folder goes; complete or absent, never half.
+        documents: "frozen" leaves what documents go through as it is in the base, whose index then serves the new
+            model, and trains what queries go through alone (docs/training.md); "trained" trains one encoder for both.
         epochs: passes over the training pairs.
         learning_rate: peak of a linear schedule. Default 2e-5, sentence-transformers' own for this loss: of what was
             tried it does best on judged queries (docs/training.md).
@@ -50,6 +52,9 @@ class TrainingConfig(BaseModel):
             them are left out. Default: some of the training pairs are held back.
         validation_share: share of the pairs that can judge (docs/training.md) which is held back, by group, at most
             `max_validation_queries`; 0: nothing judges, and the tuned weights are kept unproven.
+        halves: hold nothing back: train on each half of the pairs to be judged by the other, then on all of them, in
+            about twice the time. Default: where a fifth held back would be fewer than `HELD_BACK_ENOUGH` pairs, all of
+            them can judge, no `judge` is given, and one process trains.
         validations_per_epoch: how often it is judged; the weights of the best look are what is kept of the run.
         patience: stop after so many looks without a new best; None: never.
         max_validation_queries: queries of one look at most.
@@ -78,13 +83,15 @@ class TrainingConfig(BaseModel):
         report_to: the Trainer's integrations ("tensorboard", "mlflow", "wandb").
 
     Raises:
-        SettingsError: an unknown name (with the nearest known), or a value out of range.
+        SettingsError: an unknown name (with the nearest known), a value out of range, or `documents: frozen` beside
+            what would change the vectors of documents.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_model: str
     output_dir: Path
+    documents: Literal["trained", "frozen"] = "trained"
     epochs: float = Field(default=2.0, gt=0, le=1000)
     learning_rate: float = Field(default=2e-5, gt=0, le=1e-2)
     warmup: float = Field(default=0.1, ge=0)
@@ -103,6 +110,7 @@ class TrainingConfig(BaseModel):
     matryoshka_dims: tuple[int, ...] = ()
     judge: Path | None = None
     validation_share: float = Field(default=0.2, ge=0, le=0.5)
+    halves: bool | None = None
     validations_per_epoch: int = Field(default=1, ge=1)
     patience: int | None = Field(default=4, ge=1)
     max_validation_queries: int = Field(default=500, ge=1)
@@ -153,6 +161,24 @@ class TrainingConfig(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(explain("training:", error)) from None
+        if self.documents == "frozen":
+            self._require_same_documents()
+
+    def _require_same_documents(self) -> None:
+        given = {
+            "document_prompt": self.document_prompt is not None,
+            "query_prompt": self.query_prompt is not None,  # a fingerprint has both
+            "max_seq_length": self.max_seq_length is not None,
+            "lexicon": bool(self.lexicon),
+            "distances": self.distances == "base",
+        }
+        if changes := [name for name, there in given.items() if there]:
+            raise SettingsError(
+                f"documents is frozen, and {', '.join(changes)} would make an index of the base stale. Leave it out; "
+                "for words in the vectors take a base that has them (`dragon-finetune lexicon`), whose index is kept."
+            )
+        if self.lora_rank:
+            raise SettingsError("documents is frozen, and lora_rank can't adapt one side alone. Leave it out.")
 
     def prompts(self) -> dict[str, str]:
         """Return the prompts that replace the base model's own."""
@@ -166,4 +192,5 @@ class TrainingConfig(BaseModel):
         beside_the_point |= {"base_model", "general_pairs", "judge", "lexicon"}
         beside_the_point |= set() if self.lexicon else {"lexicon_dimensions", "lexicon_share"}
         beside_the_point |= {"distances"} if self.distances is None else set()
+        beside_the_point |= {"documents"} if self.documents == "trained" else set()
         return self.model_dump(mode="json", exclude=beside_the_point)

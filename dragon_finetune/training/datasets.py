@@ -2,13 +2,77 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dragon_finetune.pair import ASKED_FROM, GROUP_KEYS, Pair, documents_of
+from dragon_finetune.training.rows import Row, rows_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is trained on: rows of text in Arrow tables, and the distilled rows, which the teacher ranks for.
+
+    Attributes:
+        datasets: one Dataset, or one for each number of negatives (`to_datasets`).
+        rows: distilled pairs, by the label in the Datasets.
+    """
+
+    datasets: "Dataset | DatasetDict"
+    rows: "Sequence[Row]"
+
+    @classmethod
+    def of(cls, pairs: Iterable[Pair]) -> "Examples":
+        """Return the examples that pairs make."""
+        rows, others = rows_of(pairs)
+        return cls(to_datasets(others, rows), rows)
+
+    @property
+    def negatives(self) -> int:
+        """How many negatives the example with the most of them has."""
+        return max(
+            len([name for name in table.column_names if name.startswith("negative_")]) for table in self.tables()
+        )
+
+    def tables(self) -> "list[Dataset]":
+        """Return the Datasets."""
+        return [*self.datasets.values()] if isinstance(self.datasets, dict) else [self.datasets]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.tables()))
+
+    def put_down(self, folder: Path) -> None:
+        """Write the tables into a folder, for every process to map into its memory."""
+        shutil.rmtree(folder, ignore_errors=True)
+        with _no_bars():
+            self.datasets.save_to_disk(str(folder))
+
+    @classmethod
+    def mapped(cls, folder: Path, rows: "Sequence[Row]") -> "Examples":
+        """Return the examples whose tables lie in a folder: texts stay on the disk until their turn comes."""
+        from datasets import load_from_disk
+
+        return cls(load_from_disk(str(folder)), rows)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    before = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not before:
+            enable_progress_bars()
 
 
 def to_datasets(pairs: Iterable[Pair], rows: Sequence[Sequence[Pair]] = ()) -> "Dataset | DatasetDict":

@@ -6,15 +6,17 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
+from sentence_transformers.util.distributed import all_gather, all_gather_with_grad
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, normalize
 
+from dragon_finetune.training.ranks import world_size
 from dragon_finetune.training.rows import QUERIES
 from dragon_finetune.training.teacher import ABSENT, Teacher
 
 
 class DistillationLoss(CachedMultipleNegativesRankingLoss):
-    """KL divergence from the teacher's to the model's distribution over all passages of the batch.
+    """KL divergence from the teacher's to the model's distribution over all passages of the batch, of every process.
 
     A passage that the teacher likes is not pushed away for being another query's, and where the teacher only repeats
     the base nothing is to be learnt. (Hinton et al. 2015, arXiv 1503.02531; a dense model that
@@ -54,8 +56,11 @@ class DistillationLoss(CachedMultipleNegativesRankingLoss):
         assert labels is not None
         columns = [torch.cat(slices).float() for slices in reps]
         queries = torch.cat([columns[0], *columns[1 - QUERIES :]])
-        passages = torch.cat(columns[1 : 1 - QUERIES])
-        teacher = self._teacher.similarities(labels.tolist()).to(queries.device)
+        own = columns[1 : 1 - QUERIES]
+        several = world_size() > 1
+        passages = torch.cat([all_gather_with_grad(column) for column in own] if several else own)
+        among = all_gather(labels) if several else labels
+        teacher = self._teacher.similarities(labels.tolist(), among.tolist()).to(queries.device)
         wanted = log_softmax(teacher * self.scale, dim=1)
         losses = []
         for dim in self._dims:

@@ -8,23 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict
+from accelerate.data_loader import prepare_data_loader
+from datasets import DatasetDict
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import BatchSamplers
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback
 
 from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.embedding.routes import is_routed
 from dragon_finetune.model_folder import Prompts
-from dragon_finetune.pair import Pair
 from dragon_finetune.training.bar import BarCallback
 from dragon_finetune.training.config import CACHED_FROM, TrainingConfig
-from dragon_finetune.training.datasets import to_datasets
+from dragon_finetune.training.datasets import Examples
+from dragon_finetune.training.dealing import DealtBatches
 from dragon_finetune.training.distillation import DistillationLoss
 from dragon_finetune.training.losses import make_loss, matryoshka_dims
 from dragon_finetune.training.precision import pick_precision, slice_tokens
+from dragon_finetune.training.ranks import world_size
 from dragon_finetune.training.room import saving_into
-from dragon_finetune.training.rows import QUERIES, Row, rows_of
+from dragon_finetune.training.rows import QUERIES
 from dragon_finetune.training.sorting import sorted_slices
 from dragon_finetune.training.stopping import StopCallback, stoppable
 from dragon_finetune.training.teacher import Teacher
@@ -35,7 +38,7 @@ def fit(
     model: SentenceTransformer,
     config: TrainingConfig,
     prompts: Prompts,
-    training: Sequence[Pair],
+    examples: Examples,
     checkpoints: Path,
     callbacks: Sequence[TrainerCallback],
     checkpoint: Path | None,
@@ -51,14 +54,12 @@ def fit(
         _set_dropout(model, config.dropout)
     # Else sentence-transformers picks examples for a page we do not write, with a bar of its own.
     model.model_card_data.widget = [{"text": "none"}]
-    rows, pairs = rows_of(training)
-    datasets = to_datasets(pairs, rows)
     stop, bar = StopCallback(), BarCallback()
     trainer = _WholeTrainer(
         model=model,
-        args=_arguments(model, config, prompts, checkpoints, training),
-        train_dataset=datasets,
-        loss=_losses(model, config, prompts, rows, datasets),
+        args=_arguments(model, config, prompts, checkpoints, examples.negatives),
+        train_dataset=examples.datasets,
+        loss=_losses(model, config, prompts, examples),
         callbacks=[bar, stop, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which belongs to --json
@@ -77,15 +78,25 @@ class _WholeTrainer(SentenceTransformerTrainer):
         else:
             self.control.should_training_stop = True
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        if self.args.world_size == 1:
+            plain: DataLoader[Any] = super().get_train_dataloader()
+            return plain
+        loader = self._build_dataloader(self.train_dataset, self.args.train_batch_size, dataset_kind="train")
+        # Not dealt out a second time: accelerate deals whole batches, whose sizes and columns differ.
+        dealt: DataLoader[Any] = prepare_data_loader(
+            loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
+        )
+        self._train_dataloader = dealt
+        return dealt
+
 
 def _losses(
-    model: SentenceTransformer,
-    config: TrainingConfig,
-    prompts: Prompts,
-    rows: Sequence[Row],
-    datasets: Dataset | DatasetDict,
+    model: SentenceTransformer, config: TrainingConfig, prompts: Prompts, examples: Examples
 ) -> torch.nn.Module | dict[str, torch.nn.Module]:
     """Return the loss of the Dataset, or one for each of several: those with labels are distilled."""
+    datasets = examples.datasets
+    embed = partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))
     several = datasets if isinstance(datasets, DatasetDict) else {"": datasets}
     labelled = {name: "label" in dataset.column_names for name, dataset in several.items()}
     made: dict[bool, torch.nn.Module] = {}
@@ -93,7 +104,7 @@ def _losses(
         made[True] = DistillationLoss(
             model,
             # The base as it is before training.
-            Teacher(rows, partial(embed_texts, model, prompts, precision=pick_precision(config, model.device))),
+            Teacher(examples.rows, embed),
             dims=matryoshka_dims(model, config.matryoshka_dims),
             cached=config.batch_size >= CACHED_FROM,
             slice_tokens=slice_tokens(config, model.device),
@@ -115,12 +126,11 @@ def _set_dropout(model: SentenceTransformer, probability: float) -> None:
 
 
 def _arguments(
-    model: SentenceTransformer, config: TrainingConfig, prompts: Prompts, checkpoints: Path, training: Sequence[Pair]
+    model: SentenceTransformer, config: TrainingConfig, prompts: Prompts, checkpoints: Path, negatives: int
 ) -> SentenceTransformerTrainingArguments:
     precision = pick_precision(config, model.device)
     # The collator knows only these prompts, so they are given for every column: what is trained on is then
     # token for token what is embedded later.
-    negatives = max(len(pair.negatives) for pair in training)
     queries = ["query", *(f"query_{n + 1}" for n in range(1, QUERIES))]
     columns = ["positive", *(f"negative_{n + 1}" for n in range(negatives))]
     return SentenceTransformerTrainingArguments(
@@ -132,7 +142,8 @@ def _arguments(
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         activation_checkpointing=config.gradient_checkpointing or None,
-        batch_sampler=BatchSamplers.NO_DUPLICATES,
+        batch_sampler=BatchSamplers.NO_DUPLICATES if world_size() == 1 else DealtBatches,
+        dataloader_drop_last=world_size() > 1,  # it would be set, with a warning; DealtBatches drops none
         prompts={**dict.fromkeys(queries, prompts.query), **dict.fromkeys(columns, prompts.document)},
         router_mapping={**dict.fromkeys(queries, "query"), **dict.fromkeys(columns, "document")}
         if is_routed(model)

@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.chunks import each_once, read_chunks
+from dragon_finetune.chunks import each_once, no_chunks, read_chunks
 from dragon_finetune.embedding.levelling import Levels, Probe, probe_of
 from dragon_finetune.embedding.lexical_folder import Words, add_words, judge_of, record_of, set_level
-from dragon_finetune.errors import DataError
 from dragon_finetune.pair import Pair
 from dragon_finetune.training.config import TrainingConfig
 
@@ -43,7 +42,7 @@ def read_joined(config: TrainingConfig, pairs: Sequence[Pair]) -> Joined:
         return Joined(None, probe_of(texts) if distances == "base" else None)
     texts = [chunk.text for chunk in read_chunks(each_once(config.lexicon), unique=False)]
     if not texts:
-        raise DataError(f"{', '.join(map(str, config.lexicon))} hold no chunks. Check the files (lexicon).")
+        raise no_chunks(config.lexicon)
     words = Words(texts, config.lexicon_dimensions, config.lexicon_share, distances)
     words.check()
     return Joined(words, None)

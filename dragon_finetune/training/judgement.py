@@ -1,6 +1,6 @@
 """What queries that are not trained on say of a model, and whether a difference is more than chance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,17 @@ class Judgement:
     joined: Scores | None
     with_words: bool
     spread: float
+
+    @classmethod
+    def together(cls, parts: Sequence["Judgement"]) -> "Judgement":
+        """Return what several sets of queries say, each of its own model."""
+        joined = [part.joined for part in parts if part.joined is not None]
+        return cls(
+            np.concatenate([part.dense for part in parts]),
+            np.concatenate(joined) if len(joined) == len(parts) else None,
+            parts[0].with_words,
+            max(part.spread for part in parts),
+        )
 
     @property
     def ndcg(self) -> Scores:

@@ -13,6 +13,8 @@ from dragon_finetune.locks import held
 from dragon_finetune.model_place import CARD, new_draft, publish, recover
 from dragon_finetune.training.checkpoints import last_whole
 
+CHECKPOINTS = "checkpoints"
+
 
 class OutputFolder:
     """Where one training run writes.
@@ -28,7 +30,7 @@ class OutputFolder:
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path
         self.work = _work_of(path)
-        self.checkpoints = self.work / "checkpoints"
+        self.checkpoints = self.work / CHECKPOINTS
         self._identity = identity
 
     def finished(self, *, overwrite: bool) -> dict[str, Any] | None:
@@ -90,7 +92,7 @@ class OutputFolder:
             self._require_same(read_json(record), record)
         else:
             write_json(record, self._identity)
-        return last_whole(self.checkpoints)
+        return last_whole(self.checkpoints, self._identity.get("processes", 1))
 
     def _require_same(self, other: dict[str, Any], record: Path) -> None:
         if changes := self._changes(other):

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dragon_finetune.pair import Pair
 from dragon_finetune.training.config import TrainingConfig
+from dragon_finetune.training.datasets import Examples
 from dragon_finetune.training.fitting import fit
+from dragon_finetune.training.halves import half_of
 from dragon_finetune.training.preparing import Prepared
+from dragon_finetune.training.ranks import world_size
 from dragon_finetune.training.room import bytes_needed
 from dragon_finetune.training.rows import examples
 
@@ -30,6 +31,7 @@ class TrainingPlan:
         pairs: numbers of "training" and "validation" pairs.
         dropped: what was left out, by reason.
         steps: optimizer steps of the whole run.
+        judging_steps: those of the halves that judge it before.
         seconds_per_step: median of three measured steps; `seconds` is that for all, without validation.
         disk_gib: the most that checkpoints and model take on the disk at once.
         peak_gib: memory: the most that the device held, or what this process holds after the steps on a CPU.
@@ -39,6 +41,7 @@ class TrainingPlan:
     pairs: dict[str, int]
     dropped: dict[str, int]
     steps: int
+    judging_steps: int
     seconds_per_step: float
     peak_gib: float
     disk_gib: float
@@ -46,13 +49,14 @@ class TrainingPlan:
     @property
     def seconds(self) -> float:
         """Estimated wall time of the steps."""
-        return self.steps * self.seconds_per_step
+        return (self.steps + self.judging_steps) * self.seconds_per_step
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count) or "nothing"
+        halves = f" and {self.judging_steps} of halves that judge" if self.judging_steps else ""
         return (
-            f"{self.audit}\n{self.pairs['training']} pairs to train on, {self.pairs['validation']} held back; "
-            f"left out: {left_out}\n{self.steps} steps of {self.seconds_per_step:.2f} s: about "
+            f"{self.audit}\n{self.pairs['training']} pairs to train on, {self.pairs['validation']} to judge by; "
+            f"left out: {left_out}\n{self.steps} steps{halves} of {self.seconds_per_step:.2f} s: about "
             f"{self.seconds / 60:.1f} minutes without validation; memory {self.peak_gib:.1f} GiB, disk "
             f"{self.disk_gib:.2f} GiB. Nothing was trained."
         )
@@ -64,24 +68,26 @@ def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepar
     clock = _Clock()
     few = config.model_copy(update={"max_steps": _STEPS, "report_to": "none", "save_steps": 10**9})
     with tempfile.TemporaryDirectory() as folder:
-        fit(model, few, prepared.folder.prompts, training, Path(folder), [clock], None)
-    steps = planned_steps(config, training)
+        fit(model, few, prepared.folder.prompts, Examples.of(training), Path(folder), [clock], None)
+    steps = planned_steps(config, examples(training))
     disk = bytes_needed(model, config, steps)
+    judging = len(training) if prepared.halves else len(prepared.judges)
     return TrainingPlan(
         audit=str(prepared.audit),
-        pairs={"training": len(training), "validation": len(prepared.judges)},
+        pairs={"training": len(training), "validation": judging},
         dropped=prepared.dropped,
         steps=steps,
+        judging_steps=sum(planned_steps(half_of(config), examples(half)) for half in prepared.halves),
         seconds_per_step=sorted(clock.seconds)[len(clock.seconds) // 2],
         peak_gib=_peak_gib(model.device),
         disk_gib=disk / 2**30,
     )
 
 
-def planned_steps(config: TrainingConfig, training: Sequence[Pair]) -> int:
-    """Return the optimizer steps of a whole run in one process."""
-    per_step = config.batch_size * config.gradient_accumulation_steps
-    return config.max_steps or max(1, round(config.epochs * -(-examples(training) // per_step)))
+def planned_steps(config: TrainingConfig, examples: int) -> int:
+    """Return the optimizer steps of a whole run over so many examples."""
+    per_step = config.batch_size * config.gradient_accumulation_steps * world_size()
+    return config.max_steps or max(1, round(config.epochs * -(-examples // per_step)))
 
 
 class _Clock(TrainerCallback):

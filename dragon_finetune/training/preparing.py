@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dragon_finetune.errors import DataError, SettingsError
+from dragon_finetune.embedding.fingerprint import has_common_layout
+from dragon_finetune.errors import DataError, ModelError, SettingsError
 from dragon_finetune.known_prompts import warn_without_prompts
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
@@ -14,7 +15,7 @@ from dragon_finetune.tokens.audit_report import TokenAudit
 from dragon_finetune.training.cleaning import clean_pairs
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.datasets import data_hash
-from dragon_finetune.training.judges import set_apart
+from dragon_finetune.training.judges import by_halves, halves_of, set_apart
 from dragon_finetune.training.mixing import mix_in, weigh
 
 
@@ -40,12 +41,19 @@ class Material:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run starts with; `dropped` says how many pairs were left out, by reason."""
+    """What a run starts with.
+
+    Attributes:
+        training, judges: to train on, and to judge by.
+        halves: of the training pairs, each of which judges what was trained on the other; (): others judge.
+        dropped: how many pairs were left out, by reason.
+    """
 
     folder: ModelFolder
     audit: TokenAudit
     training: list[Pair]
     judges: list[Pair]
+    halves: tuple[list[Pair], ...]
     dropped: dict[str, int]
 
 
@@ -61,11 +69,14 @@ def prepare(material: Material, config: TrainingConfig) -> Prepared:
     folder = ModelFolder.open(
         config.base_model, revision=config.revision, prompts=config.prompts(), max_seq_length=config.max_seq_length
     )
+    if config.documents == "frozen":
+        _require_common_layout(folder)
     warn_without_prompts(folder, config.prompts())
     clean, dropped = clean_pairs(material.pairs)
     _require_something_to_tell_apart(clean)
     audit = _audit(clean, folder, config)
-    training, judges, asked = set_apart(clean, material.judges, config)
+    halves = halves_of(clean, config) if by_halves(clean, config) else ()
+    training, judges, asked = (clean, [], 0) if halves else set_apart(clean, material.judges, config)
     if material.judges:
         _audit(judges, folder, config)
     unknown = config.source_weights.keys() - {str(pair.metadata.get("source", "")) for pair in clean}
@@ -77,7 +88,7 @@ def prepare(material: Material, config: TrainingConfig) -> Prepared:
         general = clean_pairs(material.general)[0]
         _audit(general, folder, config)
         training = mix_in(training, general, config.general_share, config.seed)
-    return Prepared(folder, audit, training, judges, {**dropped, "queries that judge": asked})
+    return Prepared(folder, audit, training, judges, halves, {**dropped, "queries that judge": asked})
 
 
 def _require_something_to_tell_apart(training: Sequence[Pair]) -> None:
@@ -87,6 +98,15 @@ def _require_something_to_tell_apart(training: Sequence[Pair]) -> None:
         raise DataError(
             f"all {len(training)} training pairs have one query ({training[0].query[:60]!r}), so no batch holds "
             "two to tell apart. Give pairs of several queries."
+        )
+
+
+def _require_common_layout(folder: ModelFolder) -> None:
+    if not has_common_layout(folder):
+        raise ModelError(
+            f"{folder.path} is laid out as sentence-transformers no longer does, so behind a router its index could "
+            "not be told from another model's. Save it anew (`SentenceTransformer(OLD).save_pretrained(NEW)`), and "
+            "index with that, or train documents too."
         )
 
 

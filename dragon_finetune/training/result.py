@@ -12,12 +12,14 @@ class TrainingResult(BaseModel):
     Attributes:
         path: the model folder, complete.
         kept: "tuned", "blend 0.5" (the share of the tuned weights), or "base" when no other was shown to be better by
-            queries that were not trained on.
+            queries that were not trained on. With `documents: frozen`: "linear", "query encoder", "query encoder,
+            blend 0.5", or "base".
         final_loss: mean training loss over the run.
         log_history: everything the Trainer logged.
         seconds: wall time of the training itself; examples_per_second and tokens_per_second go with it. Up to four
             pairs of the source "hybrid" are one example (docs/training.md).
-        validation: nDCG@10 of "base", "tuned" and "kept" on the queries that judge, 0 to 1; empty without any.
+        validation: nDCG@10 of "base", "tuned" and "kept" on the queries that judge, 0 to 1; empty without any. With
+            `documents: frozen` "linear" and "query encoder" stand in the place of "tuned".
         validation_by_source: source -> nDCG@10 of "base" and "kept", and the number of "queries".
         forgetting: nDCG@10 of "base" and "kept" on 48 questions of general knowledge, which no domain has; empty where
             the limit is too low for them.
@@ -31,6 +33,8 @@ class TrainingResult(BaseModel):
         training_texts: whether the folder holds the "full" texts that it was trained on or their hashes ("hashed").
         joined: what was joined to the vectors (a lexicon, a level of distances), in lines.
         fingerprint: hash of everything that changes a vector of the folder.
+        documents: whether what documents go through was "trained" or "frozen".
+        document_fingerprint: hash of everything that changes a document's vector: an index of this one is fresh.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +58,8 @@ class TrainingResult(BaseModel):
     training_texts: str = "full"
     joined: list[str] = []
     fingerprint: str
+    documents: str = "trained"
+    document_fingerprint: str = ""
     log_history: list[dict[str, Any]] = Field(repr=False)
 
     def __str__(self) -> str:
@@ -74,6 +80,8 @@ class TrainingResult(BaseModel):
         if self.forgetting:
             before, after = self.forgetting["base"], self.forgetting["kept"]
             lines += [f"general knowledge, nDCG@10: {before:.4f} before, {after:.4f} after ({after - before:+.4f})"]
+        if self.documents == "frozen":
+            lines += [f"documents go through the base: its index is this model's ({self.document_fingerprint[:8]})"]
         lines += self.joined
         lines += [f"left out: {left_out}"] if left_out else []
         lines += [
@@ -90,9 +98,12 @@ class TrainingResult(BaseModel):
 
 def _told(verdict: dict[str, Any]) -> list[str]:
     """Return what the queries that judged said, dense and with words, in lines."""
+    candidate = str(verdict.get("candidate", "tuned"))
+    named = "" if candidate == "tuned" or candidate.startswith("blend") else f" ({candidate})"
     lines = [
-        f"the best of {verdict['tried']} tried against the base: {verdict['outcome']}, {verdict['difference']:+.4f} "
-        f"[{verdict['low']:+.4f}, {verdict['high']:+.4f}], p {verdict['p']:.3f} ({verdict['queries']} queries)"
+        f"the best of {verdict['tried']} tried{named} against the base: {verdict['outcome']}, "
+        f"{verdict['difference']:+.4f} [{verdict['low']:+.4f}, {verdict['high']:+.4f}], p {verdict['p']:.3f} "
+        f"({verdict['queries']} queries)"
     ]
     dense, joined = verdict["dense"], verdict["joined"]
     if joined:

@@ -1,6 +1,5 @@
 """A trained model saved as a complete folder, with its card."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,6 @@ from dragon_finetune.embedding.chatter import libraries_quiet
 from dragon_finetune.embedding.model_forms import write_older_form
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.training.config import TrainingConfig
-
-
-def is_first_process() -> bool:
-    """Tell whether this process is the one that writes: the only one, or rank 0 under torchrun."""
-    # A RANK that something else left behind, without a world to have a rank in, says nothing.
-    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or int(os.environ.get("RANK", "0")) == 0
 
 
 def save_model(model: SentenceTransformer, path: Path, folder: ModelFolder) -> None:

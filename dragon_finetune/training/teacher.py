@@ -40,12 +40,16 @@ class Teacher:
         self.temperature = max(1e-3, float((sample.max(axis=1) - sample.mean(axis=1)).mean()) / _TEMPERATURES)
         """What similarities are divided by: from the base's own range, since models differ in it."""
 
-    def similarities(self, rows: Sequence[int]) -> Tensor:
+    def similarities(self, rows: Sequence[int], among: Sequence[int]) -> Tensor:
         """Return queries x passages, float32: all rows' first queries, then second..., to all positives, negatives...
 
         The passage that a query's words are from is not to be learnt; its similarity is below all others.
+
+        Args:
+            rows: whose queries.
+            among: whose passages; those of other processes too.
         """
-        by_column = zip(*(self._own_passages[row] for row in rows), strict=True)
+        by_column = zip(*(self._own_passages[row] for row in among), strict=True)
         columns = [place for column in by_column for place in column]
         queries = [row * QUERIES + number for number in range(QUERIES) for row in rows]
         similarities = np.empty((len(queries), len(columns)), dtype=np.float32)

@@ -42,6 +42,7 @@ class Validation:
         max_queries, max_corpus: the caps.
         seed: which queries are asked when there are more.
         precision: in which the model embeds here.
+        frozen: whether documents go through the same weights in all models that are judged: they are embedded once.
     """
 
     def __init__(
@@ -56,8 +57,11 @@ class Validation:
         max_corpus: int = 5000,
         seed: int = 0,
         precision: str = "fp32",
+        frozen: bool = False,
     ) -> None:
         self._folder, self._precision, self._max_corpus = folder, precision, max_corpus
+        self._frozen = frozen
+        self._passages: Vectors | None = None
         self._with_words = with_words
         queries = list(dict.fromkeys(pair.query for pair in judges))
         chosen = np.sort(np.random.default_rng(seed).permutation(len(queries))[:max_queries])
@@ -66,7 +70,7 @@ class Validation:
         for pair in judges:
             right.setdefault(pair.query, set()).add(pair.positive)
         source_of = {pair.query: str(pair.metadata.get("source", "")) for pair in judges}
-        self._sources = [source_of[query] for query in self.queries]
+        self.sources = [source_of[query] for query in self.queries]
         self._right = [right[query] for query in self.queries]
         texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
         self._texts = _drawn(texts, {text for texts in self._right for text in texts}, _LOOKED_AT * max_corpus, seed)
@@ -77,7 +81,9 @@ class Validation:
         """Return nDCG@10 per query; ties go to the earlier passage. The first model judged is the base."""
         prompts, precision = self._folder.prompts, self._precision
         queries = embed_texts(model, prompts, self.queries, "query", precision=precision)
-        passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
+        passages = self._passages
+        if passages is None:
+            passages = embed_texts(model, prompts, self._texts, "document", precision=precision)
         scores = queries @ passages.T
         if not self._narrowed:
             kept = self._hardest(scores)
@@ -85,6 +91,7 @@ class Validation:
             scores, passages, self._narrowed = scores[:, kept], passages[kept], True
             if self._words:
                 self._words = WordScores(self._words.share, self._words.scores[:, kept])
+        self._passages = passages if self._frozen else None
         joined = self._ndcg(self._words.joined(scores)) if self._words else None
         return Judgement(self._ndcg(scores), joined, self._with_words, _mean_cosine(passages))
 
@@ -93,20 +100,6 @@ class Validation:
         return np.array(
             [ndcg_at_10(row, [place[text] for text in right]) for row, right in zip(scores, self._right, strict=True)]
         )
-
-    def by_source(self, base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
-        """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"."""
-        places: dict[str, list[int]] = {}
-        for place, source in enumerate(self._sources):
-            places.setdefault(source, []).append(place)
-        return {
-            source: {
-                "base": float(base.ndcg[rows].mean()),
-                "kept": float(kept.ndcg[rows].mean()),
-                "queries": float(len(rows)),
-            }
-            for source, rows in sorted(places.items())
-        }
 
     def _hardest(self, scores: Vectors) -> list[int]:
         right = {text for texts in self._right for text in texts}
@@ -124,6 +117,21 @@ def _drawn(texts: Sequence[str], right: Collection[str], most: int, seed: int) -
         return list(texts)
     drawn = set(np.random.default_rng(seed).choice(others, more, replace=False).tolist())
     return [text for place, text in enumerate(texts) if text in right or place in drawn]
+
+
+def by_source(sources: Sequence[str], base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:
+    """Return source -> mean nDCG@10 of "base" and "kept" and the number of "queries"; a source to each query."""
+    places: dict[str, list[int]] = {}
+    for place, source in enumerate(sources):
+        places.setdefault(source, []).append(place)
+    return {
+        source: {
+            "base": float(base.ndcg[rows].mean()),
+            "kept": float(kept.ndcg[rows].mean()),
+            "queries": float(len(rows)),
+        }
+        for source, rows in sorted(places.items())
+    }
 
 
 @dataclass(frozen=True)

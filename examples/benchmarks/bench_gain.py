@@ -10,13 +10,16 @@ Collections as of bench_lexical.py. Half of the judged queries train, the other 
 and a text that answers it; texts are cut to the limit. Recipes: "product" is the trainer with its defaults and its
 guard; "unguarded" the same with `validation_share: 0`; "matryoshka" that with prefixes trained as vectors; "before"
 the defaults that were: learning rate 5e-5, temperature 0.02, no dropout, one epoch, prefixes; "plain" the trainer of
-sentence-transformers with the defaults of this loss: learning rate 2e-5, scale 20, the base's dropout, two epochs.
-nDCG@10 over the test halves of all splits, with the difference to the dense base and to the joined base, and their 95%
-intervals (paired bootstrap over queries). With --raw nobody's judgement trains: pairs are built from the texts alone
-(`dragon-finetune pairs`, defaults), a split is a seed, and all judged queries test.
+sentence-transformers with the defaults of this loss: learning rate 2e-5, scale 20, the base's dropout, two epochs. With
+`documents: frozen` the texts keep the base's vectors: "frozen" is the product's choice, "linear" its map and "encoder"
+its query encoder, both unguarded. Recall@10, dense, and nDCG@10 over the test halves of all splits, with the difference
+to the dense base and to the joined base, and their 95% intervals (paired bootstrap over queries). With --raw nobody's
+judgement trains: pairs are built from the texts alone (`dragon-finetune pairs`, defaults), a split is a seed, and all
+judged queries test.
 """
 
 import argparse
+import copy
 import random
 import tempfile
 from dataclasses import replace
@@ -29,10 +32,13 @@ from bench_lexical import Collection, Vectors, cell, collection_of
 from dragon_finetune import FineTuner, PairsRequest, TrainingConfig, build_pairs
 from dragon_finetune.embedding.joiner import Joiner
 from dragon_finetune.embedding.model import load_model
+from dragon_finetune.embedding.unit import unit
 from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.files import write_json, write_jsonl
 from dragon_finetune.lexical.learning import learn
 from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.pair import read_pairs
+from dragon_finetune.training.linear import fit_map
 
 PREFIXES = (256, 128, 64)
 BEFORE: dict[str, Any] = {"learning_rate": 5e-5, "temperature": 0.02, "dropout": 0.0, "epochs": 1}
@@ -41,6 +47,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "unguarded": {"validation_share": 0},
     "matryoshka": {"validation_share": 0, "matryoshka_dims": PREFIXES},
     "before": {**BEFORE, "validation_share": 0, "matryoshka_dims": PREFIXES},
+    "frozen": {"documents": "frozen"},
+    "encoder": {"documents": "frozen", "validation_share": 0},
 }
 
 
@@ -102,6 +110,40 @@ def train(name: str, pairs: list[Any], seed: int, out: Path) -> str:
     return str(out)
 
 
+def vectors_of(name: str, pairs: list[Any], seed: int, out: Path, base: Vectors) -> Vectors:
+    """Return the collection's vectors by what a recipe makes of pairs."""
+    if name != "linear" and RECIPES.get(name, {}).get("documents") != "frozen":
+        return Vectors(base.collection, train(name, pairs, seed, out))
+    made = copy.copy(base)
+    if name == "linear":
+        made.queries = mapped(pairs, seed, base)
+        return made
+    embedder = base.embedder.like(train(name, pairs, seed, out))
+    assert embedder.document_fingerprint == base.embedder.document_fingerprint
+    made.queries = embedder.encode(base.collection.queries, role="query")
+    return made
+
+
+def mapped(pairs: list[Any], seed: int, base: Vectors) -> np.ndarray:
+    """Return the queries' vectors by a map that is fitted on pairs."""
+    right: dict[str, list[str]] = {}
+    for pair in read_pairs(pairs):
+        right.setdefault(pair.query, []).append(pair.positive)
+    passages = {
+        text: place for place, text in enumerate(dict.fromkeys(text for each in right.values() for text in each))
+    }
+    known = {"query": dict(zip(base.collection.queries, base.queries, strict=True)),
+             "document": dict(zip(base.collection.texts, base.texts, strict=True))}  # fmt: skip
+    asked, texts = (
+        np.stack(
+            [known[role][each] if each in known[role] else base.embedder.encode([each], role=role)[0] for each in of]
+        )
+        for role, of in (("query", right), ("document", passages))
+    )
+    fitted = fit_map(asked, texts, [[passages[text] for text in each] for each in right.values()], seed=seed)
+    return base.queries if fitted is None else unit(base.queries @ fitted)
+
+
 def plain(pairs: list[dict[str, str]], seed: int, out: Path) -> str:
     """Train as sentence-transformers' documentation does."""
     from datasets import Dataset
@@ -136,6 +178,13 @@ def ndcg(scores: np.ndarray, collection: Collection, places: list[int]) -> np.nd
     return np.array([ndcg_at_10(row, collection.right[place]) for row, place in zip(scores, places, strict=True)])
 
 
+def recall(vectors: Vectors, places: list[int]) -> np.ndarray:
+    """Return of each query at `places` the share of its right texts among the first ten, dense."""
+    tops = np.argsort(-vectors.queries[places] @ vectors.texts.T, axis=1, kind="stable")[:, :10]
+    right = [vectors.collection.right[place] for place in places]
+    return np.array([np.isin(each, top).mean() for each, top in zip(right, tops, strict=True)])
+
+
 def both(vectors: Vectors, joiner: Joiner, places: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return nDCG@10 of each query at `places`, dense and joined."""
     collection = vectors.collection
@@ -149,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("collection")
     parser.add_argument("chapters", type=Path, nargs="?")
-    parser.add_argument("--recipes", nargs="+", choices=("plain", *RECIPES), default=("unguarded", "plain"))
+    parser.add_argument("--recipes", nargs="+", choices=("plain", "linear", *RECIPES), default=("unguarded", "plain"))
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=None, help="train on so many at most, drawn at random")
     parser.add_argument("--texts", type=int, help="of a large collection keep so many, all that answer among them")
@@ -162,22 +211,27 @@ def main() -> None:
         base = Vectors(collection, "embedded")
         everything = list(range(len(collection.queries)))
         splits = [([], everything) if options.raw else halves(collection, seed) for seed in range(options.splits)]
-        dense, joined = (
-            np.concatenate(each) for each in zip(*(both(base, joiner, test) for _, test in splits), strict=True)
+        dense, joined, before = (
+            np.concatenate(each)
+            for each in zip(*((*both(base, joiner, test), recall(base, test)) for _, test in splits), strict=True)
         )
         print(f"{len(collection.queries)} queries, {options.splits} splits")
-        print(f"{'base':<14} dense {dense.mean():.4f} | joined {cell(dense, joined)}", flush=True)
+        print(
+            f"{'base':<14} dense {dense.mean():.4f}, recall {before.mean():.4f} | joined {cell(dense, joined)}",
+            flush=True,
+        )
         for name in options.recipes:
             found = []
             for seed, (training, test) in enumerate(splits):
                 pairs = (
                     raw_pairs(collection, seed, work) if options.raw else judged_pairs(collection, training, seed)
                 )[: options.pairs]
-                model = train(name, pairs, seed, work / f"{name}-{seed}")
-                found.append(both(Vectors(collection, model), joiner, test))
+                made = vectors_of(name, pairs, seed, work / f"{name}-{seed}", base)
+                found.append((*both(made, joiner, test), recall(made, test)))
             ours = [np.concatenate(each) for each in zip(*found, strict=True)]
             print(
-                f"{name:<14} dense {cell(dense, ours[0])} | joined to the dense base {cell(dense, ours[1])}, "
+                f"{name:<14} dense {cell(dense, ours[0])}, recall {cell(before, ours[2])} | "
+                f"joined to the dense base {cell(dense, ours[1])}, "
                 f"to the joined base {cell(joined, ours[1])}",
                 flush=True,
             )

@@ -30,6 +30,7 @@ def child(recipe: str, length: int) -> None:
     from dragon_finetune.embedding.model import load_model
     from dragon_finetune.model_folder import ModelFolder
     from dragon_finetune.pair import Pair
+    from dragon_finetune.training.datasets import Examples
     from dragon_finetune.training.fitting import fit
 
     dice = random.Random(1)
@@ -51,7 +52,7 @@ def child(recipe: str, length: int) -> None:
             plain(model, pairs, Path(out), 1)
         else:
             config = TrainingConfig(base_model="embedded", output_dir=Path(out), batch_size=64, device="cpu")
-            fit(model, config, folder.prompts, pairs, Path(out), [], None)
+            fit(model, config, folder.prompts, Examples.of(pairs), Path(out), [], None)
 
 
 def peak(recipe: str, length: int) -> float:

@@ -31,6 +31,7 @@ from dragon_finetune import TrainingConfig
 from dragon_finetune.embedding.model import load_model
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.pair import Pair, read_pairs
+from dragon_finetune.training.datasets import Examples
 from dragon_finetune.training.fitting import fit
 from dragon_finetune.training.splitting import split_pairs
 from dragon_finetune.training.validation import Validation
@@ -77,7 +78,7 @@ def ours(model: SentenceTransformer, pairs: list[Pair], out: Path, seed: int, **
         device="cpu",
         **settings,
     )
-    fit(model, config, ModelFolder.open("embedded").prompts, pairs, out, [], None)
+    fit(model, config, ModelFolder.open("embedded").prompts, Examples.of(pairs), out, [], None)
 
 
 def main() -> None:

@@ -25,5 +25,6 @@ def commands(page: Path) -> list[str]:
         for part in line.split("&&")
     ]
     lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", _BLOCK.sub("", text))]
-    ours = (re.match(r"(?:torchrun \S+ -m dragon_finetune\.cli|dragon-finetune) (.+)", line) for line in lines)
+    launched = r"(?:srun )?(?:torchrun|accelerate launch) .*?(?:-m|--module) dragon_finetune\.cli"
+    ours = (re.match(rf"(?:{launched}|dragon-finetune) (.+)", line) for line in lines)
     return [match[1] for match in ours if match]

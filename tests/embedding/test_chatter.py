@@ -7,11 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import make_pairs
 from safetensors.torch import load_file, save_file
 
 from dragon_finetune.embedding.model import load_model
-from dragon_finetune.files import write_json
 from dragon_finetune.model_folder import ModelFolder
 
 LAYER = "encoder.layer.1.output.LayerNorm.weight"
@@ -25,35 +23,6 @@ def changed(folder, to, change):
     change(tensors)
     save_file(tensors, to / "model.safetensors", metadata={"format": "pt"})
     return to
-
-
-@pytest.fixture
-def place(tmp_path, tiny, write_jsonl):
-    changed(tiny, tmp_path / "noisy", lambda tensors: tensors.update(nobodys=tensors[LAYER].clone()))
-    write_jsonl("long.jsonl", [{"chunk_id": f"c{n}", "text": f"Tale {n} of the lamp. " * 100} for n in range(3)])
-    write_jsonl("tales.jsonl", [{"text": f"Tale {n} of the lamp. House {n} has an oar."} for n in range(60)])
-    write_jsonl("pairs.jsonl", make_pairs(20))
-    write_json(tmp_path / "few.yaml", {"max_steps": 1, "batch_size": 8, "device": "cpu", "on_overflow": "truncate"})
-    question = {"question": "who lit the lamp", "category": "plot", "expected_topics": ["lamp"]}
-    write_json(tmp_path / "questions.json", {"questions": [{"question_id": 1, "difficulty": "easy", **question}]})
-    return tmp_path
-
-
-@pytest.mark.slow
-def test_no_command_lets_the_libraries_chatter(place, cli):
-    lines = [
-        "audit long.jsonl -m noisy",
-        "pairs tales.jsonl --out made.jsonl -m noisy --hard-negatives 1",
-        "embed tales.jsonl -m noisy --out v --engine torch --store stores --collection books",
-        "embed long.jsonl -m noisy --out w --engine openvino --on-overflow split",
-        "doctor -m noisy --store stores",
-        "train pairs.jsonl --base-model noisy --config few.yaml --output out",
-        "compare noisy out --chunks long.jsonl --questions questions.json",
-    ]
-    for line in lines:
-        done = cli(*line.split(), CI="true", DRAGON_FINETUNE_CACHE=str(place / "cache"))
-        assert done.returncode in (0, 1), done.stderr
-        assert not [word for word in CHATTER if word in done.stderr], (line, done.stderr)
 
 
 def test_weights_that_are_not_there_are_told_by_us(tiny, tmp_path):

@@ -124,6 +124,6 @@ def test_a_model_of_the_old_layout_is_trained(tmp_path):
     from dragon_finetune import FineTuner, TrainingConfig
 
     model = old_layout(build_family(tmp_path / "base", "roberta"))
-    config = TrainingConfig(base_model=model, output_dir=tmp_path / "tuned", max_steps=2, device="cpu")
+    config = TrainingConfig(base_model=model, output_dir=tmp_path / "tuned", max_steps=2, device="cpu", halves=False)
     tuned = ModelFolder.open(FineTuner(config).train(make_pairs(20)).path)
     assert tuned.limit == ModelFolder.open(model).limit == POSITIONS - 2

@@ -108,6 +108,7 @@ def test_each_role_is_counted_by_its_own_tokenizer_and_the_lowest_limit_holds(ro
 def test_each_encoder_is_trained_on_the_texts_of_its_role(kind, routed, tmp_path):
     from dragon_finetune.embedding.model import load_model
     from dragon_finetune.embedding.torch_engine import TorchEngine
+    from dragon_finetune.training.datasets import Examples
     from dragon_finetune.training.fitting import fit
 
     pairs = [Pair(f"{WORDS[n]} {WORDS[n + 1]}", f"{WORDS[n + 1]} {WORDS[n]}") for n in range(8)]
@@ -119,8 +120,10 @@ def test_each_encoder_is_trained_on_the_texts_of_its_role(kind, routed, tmp_path
     before = {role: TorchEngine(model, "fp32").embed(TEXTS, "", role) for role in seen}
     for texts in seen.values():
         texts.clear()
-    config = TrainingConfig(base_model=routed(kind), output_dir=tmp_path / "tuned", max_steps=2, device="cpu")
-    fit(model, config, Prompts(**PROMPTS), pairs, tmp_path / "checkpoints", [], None)
+    config = TrainingConfig(
+        base_model=routed(kind), output_dir=tmp_path / "tuned", max_steps=2, device="cpu", halves=False
+    )
+    fit(model, config, Prompts(**PROMPTS), Examples.of(pairs), tmp_path / "checkpoints", [], None)
     model.eval()
     prompts = {role: 4 + WORDS.index(prompt.strip()) for role, prompt in PROMPTS.items()}
     for role, other in (("query", "document"), ("document", "query")):
@@ -137,3 +140,63 @@ def test_a_routed_base_is_trained_from_end_to_end(routed, tmp_path):
     result = FineTuner(config).train(make_pairs(40))
     tuned = FineTunedEmbedder(result.path, device="cpu", engine="torch", precision="fp32")
     np.testing.assert_allclose(tuned.encode(TEXTS, role="query"), expected(result.path)["query"], atol=1e-5)
+
+
+@pytest.fixture
+def documents_alone(routed, tmp_path):
+    """Return a function that gives a folder of what the documents of a router of a kind go through."""
+    from sentence_transformers import SentenceTransformer
+
+    from dragon_finetune.embedding.routes import way
+
+    def folder(kind):
+        modules = way(SentenceTransformer(str(routed(kind)), device="cpu", local_files_only=True), "document")
+        SentenceTransformer(modules=modules, prompts=PROMPTS, device="cpu").save_pretrained(
+            str(tmp_path / "documents"), create_model_card=False
+        )
+        return tmp_path / "documents"
+
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_index_depends_on_what_documents_go_through_alone(kind, routed, documents_alone, tmp_path):
+    alone, model = FineTunedEmbedder(documents_alone(kind)), FineTunedEmbedder(routed(kind))
+    # Of two limits the lower is a router's: with another its documents are other documents.
+    if alone.folder.limit == model.folder.limit:
+        assert model.document_fingerprint == alone.fingerprint == alone.document_fingerprint
+        assert model.recognises(alone.fingerprint)
+    assert model.fingerprint != model.document_fingerprint
+    assert model.recognises(model.fingerprint)  # earlier versions knew no sides
+    assert not alone.recognises(model.fingerprint)
+    for side, same in (("query", True), ("document", False)):
+        copy = shutil.copytree(routed(kind), tmp_path / side)
+        file = next(iter(sorted(copy.rglob(f"{SIDES[kind][side]}*/*.safetensors"))))
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(bytes(content))
+        changed = FineTunedEmbedder(copy)
+        assert changed.fingerprint != model.fingerprint
+        assert (changed.document_fingerprint == model.document_fingerprint) == same
+
+
+SIDES = {kind: {"query": "query_", "document": "document_"} for kind in KINDS}
+SIDES["mapped names"] = {"query": "short_", "document": "long_"}
+
+
+@pytest.mark.parametrize("kind", ["two transformers", "projections"])
+def test_the_doctor_looks_at_the_side_of_the_documents(kind, routed, documents_alone, tmp_path):
+    from dragon_finetune.index.chroma import open_client
+    from dragon_finetune.index.doctor import examine
+
+    # Differing words in differing order: nearly the same text has nearly the same vector.
+    texts = [f"{WORDS[n]} {WORDS[(5 * n + 1) % 12]} {WORDS[(n * n) % 12]}" for n in range(12)]
+    model = FineTunedEmbedder(routed(kind), device="cpu", engine="torch", precision="fp32")
+    alone = model.like(documents_alone(kind))
+    vectors = {"fresh": alone.encode(texts, role="document"), "stale": model.encode(texts, role="query")}
+    for name, each in vectors.items():
+        collection = open_client(tmp_path / "store").create_collection(name, embedding_function=None)
+        collection.add(ids=[str(n) for n in range(12)], documents=texts, embeddings=list(each))
+    found = {name: examine(model, tmp_path / "store", collections=[name]) for name in vectors}
+    assert list(found["fresh"].troubles()) == []
+    assert "prompts" in [finding.kind for finding in found["stale"].collections[0].findings]

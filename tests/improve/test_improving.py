@@ -56,7 +56,7 @@ def test_everything_lies_where_it_is_said(first):
     request, done = first
     out = request.output
     assert {"chunks.jsonl", "models", "plan.json", "report.html", "vectors"} <= {path.name for path in out.iterdir()}
-    assert done.training.pairs["training"] + done.training.pairs["validation"] == 80 - done.plan.dropped
+    assert done.training.pairs["training"] == 80 - done.plan.dropped
     assert set(done.judgement.gains) == {"joined", "tuned"}
     assert set(done.judgement.kinds) == {"a (20)", "b (20)"}
     assert done.choice.name in ("joined", "tuned")

@@ -26,7 +26,9 @@ TEXTS = [f"House {n} keeps its {word} under the stair, and the lamp of {word}."
 
 
 def settings(model, out, **more):
-    return TrainingConfig(base_model=model, output_dir=out, batch_size=8, device="cpu", max_steps=4, **more)
+    return TrainingConfig(
+        base_model=model, output_dir=out, batch_size=8, device="cpu", max_steps=4, halves=False, **more
+    )
 
 
 @pytest.fixture

@@ -219,3 +219,6 @@ def test_the_command_refuses_below_the_gate_and_prints_the_plan(cli, pairs, tiny
     assert "2 trials" in planned.stdout
     assert "2 fit into the budget" in planned.stdout
     assert cli(*arguments, "--lr", "fast").returncode == 2
+    alone = cli(*arguments, "more.jsonl")
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "more.jsonl stands alone; give chunk files as --chunks more.jsonl" in alone.stderr

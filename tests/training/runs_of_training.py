@@ -8,4 +8,6 @@ PAIRS = make_pairs(40)
 
 
 def config(model, out, **settings):
-    return TrainingConfig(base_model=model, output_dir=out, **{"batch_size": 8, "device": "cpu", **settings})
+    """Return the settings of a run that held-back pairs judge; `halves=None`: as the product has it."""
+    own = {"batch_size": 8, "device": "cpu", "halves": False}
+    return TrainingConfig(base_model=model, output_dir=out, **{**own, **settings})

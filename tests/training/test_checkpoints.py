@@ -92,7 +92,9 @@ def test_a_run_goes_on_from_the_checkpoint_before(work, tiny):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_told_to_stop_saves_first_and_says_how_to_go_on(tiny, write_jsonl, tmp_path, how):
     file = write_jsonl("pairs.jsonl", PAIRS)
-    arguments = ["train", file, "--base-model", tiny, "--epochs", 40, "--batch-size", 4, "--save-steps", 1000]
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("epochs: 40\nbatch_size: 4\nsave_steps: 1000\nhalves: false\n", encoding="utf-8")
+    arguments = ["train", file, "--base-model", tiny, "--config", settings]
     command = [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(tmp_path / "out"), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "out.work" / "curve.json").exists():

@@ -97,7 +97,7 @@ def loss_of(model, teacher, cached=False):
 def test_the_teacher_is_the_hybrid_search_and_skips_the_passage_that_was_asked_from(model, tiny):
     pairs = hybrid_pairs()
     rows = [0, 8, 17]
-    found = teacher_of(model, tiny, pairs).similarities(rows)
+    found = teacher_of(model, tiny, pairs).similarities(rows, rows)
     assert found.shape == (3 * QUERIES, 6)
     # Pair 0 asks from p1, pair 8 from p0, pair 17 from p0: of pair 0 alone the positive is in the batch.
     assert (found <= -1000).tolist() == [[False] * 6, [True] + [False] * 5, [True] + [False] * 5] * QUERIES

@@ -85,6 +85,7 @@ def test_what_the_base_takes_for_right_is_no_negative(tiny, tmp_path, batch_size
 def test_without_dropout_training_mode_changes_nothing(tiny_models, tmp_path):
     import torch
 
+    from dragon_finetune.training.datasets import Examples
     from dragon_finetune.training.fitting import fit
 
     for folder in map(ModelFolder.open, tiny_models.values()):
@@ -93,7 +94,7 @@ def test_without_dropout_training_mode_changes_nothing(tiny_models, tmp_path):
             model,
             config(folder.path, tmp_path, dropout=0, max_steps=1),
             folder.prompts,
-            read_pairs(PAIRS),
+            Examples.of(read_pairs(PAIRS)),
             tmp_path,
             [],
             None,

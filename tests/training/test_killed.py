@@ -25,15 +25,15 @@ def result_of(folder):
     return json.loads((folder / "dragon_finetune.json").read_text(encoding="utf-8"))["result"]
 
 
-@pytest.mark.parametrize("lora", ["null", "4"])
+@pytest.mark.parametrize("how", ["lora_rank: null", "lora_rank: 4", "documents: frozen"])
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, lora):
+def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, how):
     from safetensors.torch import load_file
 
     file = write_jsonl("pairs.jsonl", PAIRS)
     settings = tmp_path / "settings.yaml"
     settings.write_text(
-        f"epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\nlora_rank: {lora}\n", encoding="utf-8"
+        f"epochs: 6\nbatch_size: 4\nsave_steps: 5\npatience: null\nhalves: false\n{how}\n", encoding="utf-8"
     )
     arguments = ["train", file, "--base-model", tiny, "--config", settings]
     # The uninterrupted one trains in this process: a start costs more than the training.
@@ -58,8 +58,11 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     # The whole run's, not the last part's.
     assert resumed["steps"] == whole["steps"] == 48
     assert resumed["final_loss"] == pytest.approx(whole["final_loss"], rel=0.2)
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
-    assert all(one[name].equal(two[name]) for name in one)
+    whole_files = sorted(file.relative_to(tmp_path / "whole") for file in (tmp_path / "whole").rglob("*.safetensors"))
+    assert whole_files
+    for file in whole_files:
+        one, two = (load_file(tmp_path / name / file) for name in ("whole", "killed"))
+        assert all(one[name].equal(two[name]) for name in one)
     assert resumed["curve"] == whole["curve"]
 
 
@@ -102,7 +105,7 @@ def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     entry = tmp_path / "entry.py"
     entry.write_text("from dragon_finetune.cli.main import main\nmain()\n", encoding="utf-8")
     settings = tmp_path / "settings.yaml"
-    settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\n", encoding="utf-8")
+    settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\nhalves: false\n", encoding="utf-8")
     arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]
 
     def run(processes, batch, out):

@@ -25,7 +25,7 @@ class Fill(TrainerCallback):
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
 
 settings = dict(base_model=sys.argv[2], output_dir=sys.argv[3])
-settings |= dict(batch_size=8, device="cpu", save_steps=2, epochs=3, patience=None)
+settings |= dict(batch_size=8, device="cpu", save_steps=2, epochs=3, patience=None, halves=False)
 FineTuner(TrainingConfig(**settings), [Fill()]).train(sys.argv[1])
 """
 

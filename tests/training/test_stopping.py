@@ -33,7 +33,7 @@ class Raise(TrainerCallback):
             os.kill(os.getpid(), int(sys.argv[4]))
 
 settings = dict(base_model=sys.argv[2], output_dir=sys.argv[3], batch_size=8, device="cpu")
-settings |= dict(max_steps=9, save_steps=1000, patience=None)
+settings |= dict(max_steps=9, save_steps=1000, patience=None, halves=False)
 FineTuner(TrainingConfig(**settings), [Raise()]).train(sys.argv[1])
 """
 

@@ -78,11 +78,11 @@ def test_the_command_leaves_stdout_to_json_and_names_bad_input(cli, write_jsonl,
     model = build_model(tmp_path / "base", "wordpiece")
     done = cli("train", write_jsonl("pairs.jsonl", PAIRS), "--base-model", model, "--output", "out", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["pairs"] == {"training": 32, "validation": 8}
+    assert json.loads(done.stdout)["pairs"] == {"training": 40, "validation": 40}
     plan = cli("train", "pairs.jsonl", "--base-model", model, "--output", "out3", "--dry-run")
     assert not re.search(r"\w\(\w+=", plan.stdout), "an object's repr"
     assert "Nothing was trained" in plan.stdout
-    assert "4 steps of" in plan.stdout
+    assert re.search(r"6 steps and \d+ of halves that judge", plan.stdout)
     assert not (tmp_path / "out3").exists()
     missing = cli("train", "none.jsonl", "--base-model", model, "--output", "out2")
     assert (missing.returncode, missing.stdout) == (2, "")

@@ -160,3 +160,26 @@ def test_forgetting_is_reported(tmp_path):
     result = FineTuner(config("embedded", tmp_path / "out", max_steps=1)).train(PAIRS)
     assert 0.9 < result.forgetting["base"] < 1
     assert f"{result.forgetting['base']:.4f} before" in str(result)
+
+
+def test_frozen_documents_are_embedded_once_and_judged_the_same(trained, tiny, monkeypatch):
+    import torch
+
+    from dragon_finetune.training import validation
+    from dragon_finetune.training.frozen import with_query_side
+
+    pairs, folder = read_pairs(PAIRS), ModelFolder.open(tiny)
+    model = with_query_side(load_model(folder, device="cpu"))
+    texts, embed = [], validation.embed_texts
+    monkeypatch.setattr(
+        validation, "embed_texts", lambda *given, **named: texts.append(given[2]) or embed(*given, **named)
+    )
+    judges = [Validation(pairs[:5], pairs, folder, max_corpus=20, frozen=frozen) for frozen in (True, False)]
+    for turn in range(2):
+        texts.clear()
+        once, anew = (judge.judge(model) for judge in judges)
+        assert once.ndcg == pytest.approx(anew.ndcg)
+        assert [len(each) for each in texts] == ([5, 40, 5, 40] if turn == 0 else [5, 5, 20])
+        for name, weights in model.named_parameters():
+            if "query" in name:
+                weights.data += 0.3 * torch.randn_like(weights)

@@ -1,0 +1,1 @@
+"""Embedding by many workers: what any engine can run, and Ray."""

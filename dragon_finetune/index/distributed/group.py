@@ -1,0 +1,89 @@
+"""One group of texts, embedded by a worker and handed over as one row."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.index.distributed.embed_batch import EmbedBatch
+
+_SCHEMA = pa.schema({
+    "texts": pa.list_(pa.large_string()),
+    "keys": pa.large_binary(),
+    "vectors": pa.large_binary(),
+    "engine": pa.string(),
+    "said": pa.list_(pa.string()),
+    "read": pa.int64(),
+    "already": pa.int64(),
+})  # fmt: skip
+_KEY_BYTES = 16
+
+
+class EmbedGroup:
+    """Embeds the rows of `missing.Missing`: what an actor of a pool runs.
+
+    Args:
+        model: the encoder.
+        threads: CPU threads of its engine.
+        options: keyword arguments of `FineTunedEmbedder`.
+    """
+
+    def __init__(self, model: str, threads: int, options: Mapping[str, Any]) -> None:
+        self._embed = EmbedBatch(model, threads=threads, **options)
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """Return the rows with what was made of their texts; the texts stay only where that is still to be done."""
+        return pa.Table.from_pylist([self._done(row) for row in rows.to_pylist()], schema=_SCHEMA)
+
+    def _done(self, row: dict[str, Any]) -> dict[str, Any]:
+        texts = row["texts"]
+        if row.pop("joinable") or not texts:
+            return {**row, "keys": b"", "vectors": b"", "engine": "", "said": []}
+        # A worker's stderr is read by nobody.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            keys = self._embed.embedder.vector_keys(texts)  # before the vectors: refuses what is too long in our words
+            vectors = self._embed({"text": texts})["embedding"]
+        said = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
+        made = {"keys": b"".join(keys), "vectors": vectors.tobytes(), "engine": self._embed.embedder.engine.name}
+        return {**row, **made, "texts": [], "said": said}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group as it comes back.
+
+    Attributes:
+        texts: those that are still to be joined from dense vectors that are there; else empty.
+        keys: one per vector.
+        vectors: (keys, dimension); empty where there are no keys.
+        engine: the name of the engine that made them, "" if none did.
+        said: what the worker warned of.
+        read: chunks that were read for it.
+        already: distinct texts of these that were in the shards.
+    """
+
+    texts: Sequence[str]
+    keys: Sequence[bytes]
+    vectors: Vectors
+    engine: str
+    said: Sequence[str]
+    read: int
+    already: int
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Group":
+        """Return what `EmbedGroup` packed into a row."""
+        packed = row["keys"]
+        keys = [packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES)]
+        vectors = np.frombuffer(row["vectors"], dtype=np.float32)
+        return cls(**{**row, "keys": keys, "vectors": vectors.reshape(len(keys), -1) if keys else vectors})
+
+    @property
+    def precision(self) -> str:
+        """In which precision the vectors were computed."""
+        return self.engine.rpartition("-")[2]
