@@ -11,6 +11,9 @@ NEAR = 0.8
 """Share of common words (Jaccard) from which two texts count as near-duplicates."""
 
 
+_NOTHING: dict[tuple[int, int], list[int]] = {}
+
+
 class Near(NamedTuple):
     """Texts `left` and `right` (their indices) share this share of their different words, 0 to 1."""
 
@@ -41,23 +44,33 @@ def near_duplicates(left: Sequence[str], right: Sequence[str], threshold: float 
     """Yield every pair of texts whose Jaccard similarity of words is at least `threshold`, by `left`, then `right`.
 
     Two such texts share one of their rarest words, so that only few are compared (prefix filtering: Chaudhuri, Ganti
-    & Kaushik 2006, "A primitive operator for similarity joins"). Give the same sequence twice to search within one:
-    each pair then comes in both orders, and each text with itself.
+    & Kaushik 2006, "A primitive operator for similarity joins"), and the first that they share stands early enough
+    for as many to follow as must be shared (positional filtering: Xiao et al. 2008, "Efficient similarity joins for
+    near duplicate detection"), so that texts of one mould are not all compared either.
+
+    Give the same sequence twice to search within one: each pair then comes in both orders, and each text with itself.
+    Memory holds the words of `right`, not of `left`.
     """
-    left_words = [words(text) for text in left]
-    right_words = left_words if right is left else [words(text) for text in right]
+    right_words = [words(text) for text in right]
+    left_words = right_words if right is left else map(words, left)
     often = Counter(word for text in right_words for word in text)
-    index: dict[str, list[int]] = defaultdict(list)
+    # Word -> (size of the text, place of the word in it) -> texts.
+    index: dict[str, dict[tuple[int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, text in enumerate(right_words):
-        for word in _rarest(text, often, threshold):
-            index[word].append(number)
+        for place, word in enumerate(_rarest(text, often, threshold)):
+            index[word][len(text), place].append(number)
     for number, text in enumerate(left_words):
-        candidates = {other for word in _rarest(text, often, threshold) for other in index.get(word, ())}
+        candidates = {
+            other
+            for place, word in enumerate(_rarest(text, often, threshold))
+            for (size, other_place), others in index.get(word, _NOTHING).items()
+            if _may_reach(len(text), place, size, other_place, threshold)
+            for other in others
+        }
         for other in sorted(candidates):
-            if _may_reach(len(text), len(right_words[other]), threshold):
-                share = jaccard(text, right_words[other])
-                if share >= threshold:
-                    yield Near(number, other, share)
+            share = jaccard(text, right_words[other])
+            if share >= threshold:
+                yield Near(number, other, share)
 
 
 def _rarest(text: frozenset[str], often: Counter[str], threshold: float) -> list[str]:
@@ -66,5 +79,7 @@ def _rarest(text: frozenset[str], often: Counter[str], threshold: float) -> list
     return sorted(text, key=lambda word: (often[word], word))[:needed]
 
 
-def _may_reach(one: int, two: int, threshold: float) -> bool:
-    return min(one, two) >= threshold * max(one, two) - 1e-9
+def _may_reach(one: int, place: int, two: int, other_place: int, threshold: float) -> bool:
+    """Tell whether texts of these numbers of words, whose first common one stands there, can be near."""
+    most = min(one - place, two - other_place)
+    return most >= threshold * (one + two - most) - 1e-9

@@ -29,6 +29,13 @@ def test_near_duplicates_are_those_that_comparing_all_finds(left, right, thresho
     }
 
 
+def test_texts_of_one_mould_are_not_all_compared(monkeypatch):
+    compared = []
+    monkeypatch.setattr("dragon_finetune.overlap.jaccard", lambda *texts: compared.append(texts) or jaccard(*texts))
+    texts = [f"who keeps the {'lamp' if number % 2 else 'bell'} of house {number}" for number in range(300)]
+    assert len(list(near_duplicates(texts, texts))) == len(compared) == len(texts)
+
+
 LONG = "Ilse took the salt road over the ridge with greywick and the lamp of the third keeper"
 
 

@@ -30,6 +30,10 @@ def pairs(
     hard_negatives: Annotated[int, typer.Option(help="Hard negatives per pair; needs --model.")] = 0,
     llm: Annotated[str | None, typer.Option(help="Also let this model of an Ollama server write queries.")] = None,
     llm_url: Annotated[str, typer.Option(help="Where the server is.")] = "http://localhost:11434",
+    vectors: Annotated[
+        Path | None, typer.Option(help="Keeps a big corpus's vectors (default: beside the pairs).", show_default=False)
+    ] = None,
+    approximate_from: Annotated[int, typer.Option(help="Chunks from which not all are compared.")] = 50_000,
     text_field: TextField = None,
     preview: Annotated[int, typer.Option(help="Print so many pairs to judge.")] = 0,
     as_json: Json = False,
@@ -57,6 +61,8 @@ def pairs(
         hard_negatives,
         asked,
         text_field,
+        vectors or out.with_suffix(".vectors"),
+        approximate_from,
     )
     result = build_pairs(request)
     write_pairs(out, result.pairs)

@@ -19,6 +19,8 @@ NEAR_WORDS = 0.7
 NEAR_COSINE = 0.82
 """How far from the usual cosine (the median) to 1 that of a query counts as a rewording, for models differ in scale.
 With MiniLM 0.82 is a cosine of about 0.85."""
+_USUAL_OF = 100_000  # queries whose cosines tell the median
+_QUERIES_AT_ONCE = 16_384
 HASHED = "sha256:"
 KINDS = ("made from it", "the same", "the same but for case and punctuation", "nearly the same words", "a rewording")
 
@@ -39,17 +41,33 @@ def matches(
         if hashed(question) in given:
             yield place, 2, 1.0, question
     weights = _rarity([*asked, *queries])
-    for near in near_duplicates(asked, queries, NEAR_WORDS):
-        question, query = asked[near.left], queries[near.right]
+    # The words of the questions are held, not those of a million queries.
+    for near in near_duplicates(queries, asked, NEAR_WORDS):
+        question, query = asked[near.right], queries[near.left]
         share = _weighted(words(question), words(query), weights)
         if share >= NEAR_WORDS:
-            yield near.left, 1 if question == query else 2 if plain(question) == plain(query) else 3, share, query
+            yield near.right, 1 if question == query else 2 if plain(question) == plain(query) else 3, share, query
     if embedder is not None and queries and asked:
-        cosines = embedder.encode(asked, role="query") @ embedder.encode(queries, role="query").T
-        usual = float(np.median(cosines))
-        nearness = (cosines - usual) / max(1 - usual, 1e-6)
-        for place, near_query in np.argwhere(nearness >= NEAR_COSINE).tolist():
-            yield place, 4, float(cosines[place, near_query]), queries[near_query]
+        for place, near_query, cosine in _rewordings(asked, queries, embedder):
+            yield place, 4, cosine, queries[near_query]
+
+
+def _rewordings(
+    asked: Sequence[str], queries: Sequence[str], embedder: "FineTunedEmbedder"
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (place of the question, place of the query, cosine); memory holds the vectors of one block of queries."""
+    questions = embedder.encode(asked, role="query")
+    every = -(-len(queries) // _USUAL_OF)
+    some: list[Any] = []
+    near: list[tuple[int, int, float]] = []
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        cosines = questions @ embedder.encode(queries[start : start + _QUERIES_AT_ONCE], role="query").T
+        some.append(cosines[:, -start % every :: every])
+        # The usual cosine is known at the end, and is -1 at least.
+        found = np.argwhere(cosines >= 2 * NEAR_COSINE - 1)
+        near += [(place, start + query, float(cosines[place, query])) for place, query in found.tolist()]
+    usual = float(np.median(np.concatenate(some, axis=1)))
+    yield from sorted(each for each in near if (each[2] - usual) / max(1 - usual, 1e-6) >= NEAR_COSINE)
 
 
 def _rarity(texts: Sequence[str]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Everything that `pairs` does: chunk files and indexes in, a pairs file out."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from dragon_finetune.pairs.corpus import read_corpus
 from dragon_finetune.pairs.gate_report import GateReport
 from dragon_finetune.pairs.llm import LlmSettings
 from dragon_finetune.pairs.negatives import NegativesReport, add_hard_negatives
-from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.recalled import Recall
+from dragon_finetune.pairs.searching import APPROXIMATE_FROM, search_over
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.pairs.synthesis import PairSettings, synthesize
 
@@ -34,6 +35,8 @@ class PairsRequest:
         negatives: hard negatives per pair; needs the model.
         llm: also ask a language model.
         text_field: the field of the chunks that holds the text (`read_chunks`).
+        vectors: folder that keeps the vectors of a corpus that is searched approximately; default: none keeps them.
+        approximate_from: passages from which it is (`pairs.searching`).
     """
 
     files: Sequence[Path]
@@ -46,24 +49,30 @@ class PairsRequest:
     negatives: int = 0
     llm: LlmSettings | None = None
     text_field: str | None = None
+    vectors: Path | None = None
+    approximate_from: int = APPROXIMATE_FROM
 
 
 @dataclass(frozen=True)
 class PairsResult:
-    """The pairs, and how they came about."""
+    """The pairs, and how they came about; `recalls` of an approximate search by what it was asked for."""
 
     pairs: list[Pair]
     passages: int
     gate: GateReport
     negatives: NegativesReport | None
+    recalls: Mapping[str, Recall] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON-safe values."""
         mined = self.negatives.to_dict() if self.negatives else None
-        return {"pairs": len(self.pairs), "passages": self.passages, "gate": self.gate.to_dict(), "negatives": mined}
+        counted = {"pairs": len(self.pairs), "passages": self.passages, "gate": self.gate.to_dict(), "negatives": mined}
+        recalls = {name: recall.to_dict() for name, recall in self.recalls.items()}
+        return {**counted, "recalls": recalls} if recalls else counted
 
     def __str__(self) -> str:
         parts = [f"{len(self.pairs):,} pairs from {self.passages:,} passages", str(self.gate)]
+        parts += [f"{name}: {recall}" for name, recall in self.recalls.items()]
         return "\n".join([*parts, str(self.negatives)] if self.negatives else parts)
 
     def preview(self, count: int) -> str:
@@ -84,6 +93,7 @@ def build_pairs(request: PairsRequest) -> PairsResult:
     Raises:
         DataError: a bad file, or nothing could be built.
         SettingsError: an unknown source, or negatives without a model.
+        MissingExtraError: so many passages are searched approximately, and what does that is not installed.
         DragonFinetuneError: the language model's server gives no answer.
     """
     if request.negatives and request.model is None:
@@ -104,12 +114,14 @@ def build_pairs(request: PairsRequest) -> PairsResult:
     corpus = read_corpus(_records(request), request.indexes)
     if not corpus.passages:
         raise no_chunks(request.files)
-    search = Searcher(corpus, embedder) if embedder is not None else None
+    search = None
+    if embedder is not None:
+        search = search_over(corpus, embedder, request.vectors, request.approximate_from)
     made = synthesize(corpus, settings, search=search)
     pairs, mined = made.pairs, None
     if request.negatives and search is not None:
         pairs, mined = add_hard_negatives(pairs, search, per_pair=request.negatives)
-    return PairsResult(pairs, len(corpus.passages), made.report, mined)
+    return PairsResult(pairs, len(corpus.passages), made.report, mined, search.recalls if search else {})
 
 
 def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:

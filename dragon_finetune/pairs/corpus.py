@@ -34,9 +34,9 @@ class Passage:
     title: str = ""
     book: bool = False
 
-    @cached_property
+    @property
     def sentences(self) -> list[str]:
-        """The sentences, in order."""
+        """The sentences, in order; not kept, for they take more room than the text."""
         return [self.text[unit.start : unit.end] for unit in sentences(self.text)]
 
 
@@ -51,6 +51,11 @@ class Corpus:
     def often(self) -> Counter[str]:
         """In how many passages each word occurs."""
         return Counter(word for passage in self.passages for word in set(tokens(passage.text)))
+
+    @cached_property
+    def _mean_words(self) -> float:
+        """How many different words a passage has."""
+        return sum(self.often.values()) / max(1, len(self.passages))
 
     @cached_property
     def pages(self) -> dict[str, list[int]]:
@@ -81,8 +86,7 @@ class Corpus:
         most = max(2, len(self.passages) // 10)
         counts = Counter(tokens(text))
         length = sum(counts.values())
-        mean = sum(self.often.values()) / max(1, len(self.passages))
-        norm = _K1 * (1 - _B + _B * length / max(1.0, mean))
+        norm = _K1 * (1 - _B + _B * length / max(1.0, self._mean_words))
         weights = {
             word: self.rarity(word) * count * (_K1 + 1) / (count + norm)
             for word, count in counts.items()

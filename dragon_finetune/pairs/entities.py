@@ -60,19 +60,22 @@ class NameFinder:
     """Which entities a text mentions, by one pass over the text's words."""
 
     def __init__(self, entities: Sequence[Entity]) -> None:
-        self._by_first: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
+        self._places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._lengths: dict[str, set[int]] = defaultdict(set)
         for place, entity in enumerate(entities):
             for name in entity.names:
                 words = tuple(tokens(name))
                 if words:
-                    self._by_first[words[0]].append((words, place))
+                    self._places[words].append(place)
+                    self._lengths[words[0]].add(len(words))
 
     def find(self, text: str) -> Iterator[int]:
         """Yield the places of the entities, each once, in the order of the text."""
         words = tokens(text)
-        seen = set()
+        seen: set[int] = set()
         for start, word in enumerate(words):
-            for name, place in self._by_first.get(word, ()):
-                if place not in seen and tuple(words[start : start + len(name)]) == name:
-                    seen.add(place)
-                    yield place
+            # Names that begin alike ("house 1", "house 2", ...) are looked up, not gone through.
+            names = (tuple(words[start : start + length]) for length in self._lengths.get(word, ()))
+            for place in sorted({place for name in names for place in self._places.get(name, ())} - seen):
+                seen.add(place)
+                yield place

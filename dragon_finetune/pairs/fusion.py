@@ -1,6 +1,6 @@
 """Two searches as one: the base's cosines and BM25, with the same say."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,11 @@ class Lexical:
 
 
 def fused(
-    cosines: npt.NDArray[np.float32], lexical: npt.NDArray[Any], without: Sequence[int] = ()
+    cosines: npt.NDArray[np.float32],
+    lexical: npt.NDArray[Any],
+    without: Collection[int] | npt.NDArray[Any] = (),
+    *,
+    mean: float | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return a score per passage on the scale of the base's cosines, for one query.
 
@@ -47,12 +51,14 @@ def fused(
         cosines: of the query to each passage.
         lexical: BM25's score of each passage.
         without: places of passages that are not there; their score is -inf.
+        mean: of the cosines to the whole corpus, where only some of its passages are given: its best ones.
     """
     there = np.ones(len(cosines), dtype=bool)
     there[list(without)] = False
     if not there.any() or not lexical[there].any():
         return np.where(there, cosines, -np.inf)
-    mean = float(cosines[there].mean())
+    if mean is None:
+        mean = float(cosines[there].mean())
     reach = float(cosines[there].max()) - mean
     stretched = mean + reach * np.asarray(lexical, dtype=np.float64) / float(lexical[there].max())
     return np.where(there, (cosines + stretched) / 2, -np.inf)

@@ -1,5 +1,6 @@
 """The quality gate: pairs that would teach the wrong thing, or nothing, are dropped and counted."""
 
+import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ class Gate:
 
     def __init__(self, corpus: Corpus, avoid: Sequence[Mapping[str, Any]] = ()) -> None:
         self._corpus, self._avoid = corpus, list(avoid)
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[bytes] = set()
         self._scripts = _scripts(
             " ".join(passage.text for passage in corpus.passages[:: -(-len(corpus.passages) // 500)])
         )
@@ -45,7 +46,7 @@ class Gate:
         self.report.made[source] += 1
         reason = self._reason(pair)
         if reason is None:
-            self._seen.add((plain(pair.query), plain(pair.positive)))
+            self._seen.add(_mark(plain(pair.query), plain(pair.positive)))
             return True
         self._drop(reason, pair)
         return False
@@ -74,7 +75,7 @@ class Gate:
             ("too generic to be answered", not self._tells(words)),
             (f"longer than {_MOST_WORDS} words", len(words) > _MOST_WORDS),
             ("a script that the corpus hardly has", not _scripts(pair.query) <= self._scripts),
-            ("duplicates", key in self._seen),
+            ("duplicates", _mark(*key) in self._seen),
             ("the query is the passage", key[0] == key[1]),
         )
         return next((reason for reason, true in checks if true), None)
@@ -82,6 +83,11 @@ class Gate:
     def _tells(self, words: Sequence[str]) -> bool:
         most = max(2, _COMMON * len(self._corpus.passages))
         return any(word not in ENGLISH and word not in _GENERIC and self._corpus.often[word] <= most for word in words)
+
+
+def _mark(query: str, positive: str) -> bytes:
+    # 16 bytes, for the texts of all pairs would fill the memory.
+    return hashlib.blake2b(f"{query}\0{positive}".encode(), digest_size=16).digest()
 
 
 def _scripts(text: str) -> set[str]:

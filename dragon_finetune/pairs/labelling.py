@@ -1,17 +1,12 @@
 """Pairs labelled by a hybrid search, which knows the corpus's words where the base alone does not."""
 
 import random
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from dragon_finetune.pair import ASKED_FROM, Pair
 from dragon_finetune.pairs.corpus import Corpus, Passage
-from dragon_finetune.pairs.fusion import nearest
-from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.search import Answer, Search
 from dragon_finetune.pairs.sources import HYBRID
 from dragon_finetune.pairs.words import tokens
 from dragon_finetune.progress import progress
@@ -24,11 +19,10 @@ _FEWEST_WORDS = 5  # of a sentence that a query is taken from
 _KEPT = 0.6  # chance of a word to stay in a query of the kind "gaps"
 _MOST_KEYWORDS = 5
 _TOP, _NEAREST = 10, 30  # the second passage is one that the hybrid search or the base ranks so high
-_QUERIES_AT_ONCE = 512
 _KINDS = ("span", "gaps", "keywords")
 
 
-def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk: int) -> Iterator[Pair]:
+def hybrid(search: Search, dice: random.Random, style: "QueryStyle", per_chunk: int) -> Iterator[Pair]:
     """Yield words of one passage with the other passage that a hybrid search ranks first, and one more.
 
     The search adds to the base's cosines what BM25 says (`pairs.fusion`): they find more than either
@@ -48,17 +42,25 @@ def hybrid(search: Searcher, dice: random.Random, style: "QueryStyle", per_chunk
     places = range(len(corpus.passages))
     asked = [query for place in places for query in _queries(corpus, place, dice, style, per_chunk)]
     dice.shuffle(asked)
-    copies: dict[str, list[int]] = defaultdict(list)
-    for place, passage in enumerate(corpus.passages):
-        copies[passage.text].append(place)
+    copies = _copies(corpus)
+    answers = search.ask([query for _, query in asked], kept_as=HYBRID, depth=_NEAREST)
     with progress(total=len(asked), desc="hybrid search", unit="query") as bar:
-        for start in range(0, len(asked), _QUERIES_AT_ONCE):
-            block = asked[start : start + _QUERIES_AT_ONCE]
-            for (place, query), cosines in zip(block, search.cosines([query for _, query in block]), strict=True):
-                pair = _labelled(query, place, copies[corpus.passages[place].text], cosines, search, dice)
-                if pair is not None:
-                    yield pair
-            bar.update(len(block))
+        for (place, query), answer in zip(asked, answers, strict=True):
+            pair = _labelled(query, place, copies.get(corpus.passages[place].text, {place}), answer, corpus, dice)
+            if pair is not None:
+                yield pair
+            bar.update()
+
+
+def _copies(corpus: Corpus) -> dict[str, set[int]]:
+    """Return the places of each text that several passages have."""
+    first: dict[str, int] = {}
+    copies: dict[str, set[int]] = {}
+    for place, passage in enumerate(corpus.passages):
+        known = first.setdefault(passage.text, place)
+        if known != place:
+            copies.setdefault(passage.text, {known}).add(place)
+    return copies
 
 
 def _queries(
@@ -89,12 +91,11 @@ def _tells(word: str, corpus: Corpus) -> bool:
 
 
 def _labelled(
-    query: str, place: int, own: list[int], cosines: npt.NDArray[np.float32], search: Searcher, dice: random.Random
+    query: str, place: int, own: set[int], answer: Answer, corpus: Corpus, dice: random.Random
 ) -> Pair | None:
-    passages: list[Passage] = search.corpus.passages
-    fused = search.fused(query, cosines, without=own)
-    best = [near for near in nearest(fused, _TOP + len(own)) if near not in own]
-    close = [near for near in nearest(cosines, _NEAREST + len(own)) if near not in own]
+    passages: list[Passage] = corpus.passages
+    best = answer.best(_TOP + len(own), without=own)
+    close = answer.near(_NEAREST + len(own), without=own)
     if not best:
         return None
     first = passages[best[0]]

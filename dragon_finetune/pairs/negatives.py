@@ -3,19 +3,20 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from dragon_finetune.errors import DataError
 from dragon_finetune.overlap import NEAR, jaccard, words
 from dragon_finetune.pair import Pair
-from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.search import Answer, Search
 from dragon_finetune.progress import progress
 
 MARGIN = 0.05
 """A negative must score below (1 - margin) of its positive (NV-Retriever: de Souza Moreira et al. 2024, 2407.15831)."""
 _NEAREST = 30  # candidates of each search; where the filter leaves too few, ten times as many are looked at
 _DEEPER = 10
-_QUERIES_AT_ONCE = 512
+_PAIRS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class NegativesReport:
 
 
 def add_hard_negatives(
-    pairs: Sequence[Pair], search: "Searcher", *, per_pair: int = 3, margin: float = MARGIN
+    pairs: Sequence[Pair], search: Search, *, per_pair: int = 3, margin: float = MARGIN
 ) -> tuple[list[Pair], NegativesReport]:
     """Return the pairs with up to `per_pair` negatives each from the search's corpus, and what was found.
 
@@ -68,10 +69,11 @@ def add_hard_negatives(
         raise DataError("the corpus is empty; there are no passages to take negatives from.")
     report = NegativesReport(pairs=len(pairs))
     done: list[Pair] = []
+    answers = search.ask([pair.query for pair in pairs], kept_as="negatives", depth=_NEAREST * _DEEPER)
     with progress(total=len(pairs), desc="negatives", unit="pair") as bar:
-        for start in range(0, len(pairs), _QUERIES_AT_ONCE):
-            block = pairs[start : start + _QUERIES_AT_ONCE]
-            found, deepened = _mine(block, search, per_pair, margin, report.refused)
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            block = pairs[start : start + _PAIRS_AT_ONCE]
+            found, deepened = _mine(block, list(islice(answers, len(block))), search, per_pair, margin, report.refused)
             report = replace(report, deepened=report.deepened + deepened)
             for pair, negatives in zip(block, found, strict=True):
                 together = tuple(dict.fromkeys([*pair.negatives, *negatives]))[: max(per_pair, len(pair.negatives))]
@@ -82,40 +84,44 @@ def add_hard_negatives(
 
 
 def _mine(
-    pairs: Sequence[Pair], search: Searcher, per_pair: int, margin: float, refused: Counter[str]
+    pairs: Sequence[Pair],
+    answers: Sequence[Answer],
+    search: Search,
+    per_pair: int,
+    margin: float,
+    refused: Counter[str],
 ) -> tuple[list[list[str]], int]:
-    queries = [pair.query for pair in pairs]
-    cosines, right = search.cosines(queries), search.cosines_to(queries, [pair.positive for pair in pairs])
+    right = search.cosines_to(answers, [pair.positive for pair in pairs])
     found = []
     deepened = 0
-    for pair, row, score in zip(pairs, cosines, right.tolist(), strict=True):
+    for pair, answer, score in zip(pairs, answers, right.tolist(), strict=True):
         wanted = per_pair - len(pair.negatives)
         reasons: Counter[str] = Counter()
-        kept = _filtered(pair, row, score * (1 - margin), search, _NEAREST, wanted, reasons)
-        if len(kept) < wanted and len(search.texts) > _NEAREST:
+        kept = _filtered(pair, answer, score * (1 - margin), search, _NEAREST, wanted, reasons)
+        if len(kept) < wanted and len(search.corpus.passages) > _NEAREST:
             deepened += 1
             reasons.clear()
-            kept = _filtered(pair, row, score * (1 - margin), search, _NEAREST * _DEEPER, wanted, reasons)
+            kept = _filtered(pair, answer, score * (1 - margin), search, _NEAREST * _DEEPER, wanted, reasons)
         refused.update(reasons)
         found.append(kept)
     return found, deepened
 
 
 def _filtered(
-    pair: Pair, row: Any, ceiling: float, search: Searcher, depth: int, wanted: int, refused: Counter[str]
+    pair: Pair, answer: Answer, ceiling: float, search: Search, depth: int, wanted: int, refused: Counter[str]
 ) -> list[str]:
     positive = words(pair.positive)
     page, chunk = pair.metadata.get("page"), pair.metadata.get("positive_chunk_id")
     kept: list[str] = []
-    for place in search.candidates(pair.query, row, depth):
+    for place in answer.candidates(depth):
         if len(kept) >= wanted:
             break
         passage = search.corpus.passages[place]
         if passage.id == chunk or (page is not None and passage.page == page):
             refused["of the same page"] += 1
-        elif row[place] >= ceiling:
+        elif answer.cosine(place) >= ceiling:
             refused["too near to the positive's score"] += 1
-        elif jaccard(search.words[place], positive) >= NEAR:
+        elif jaccard(search.words_of(place), positive) >= NEAR:
             refused["nearly the positive"] += 1
         else:
             kept.append(passage.text)

@@ -13,7 +13,7 @@ from dragon_finetune.pairs.gate import Gate
 from dragon_finetune.pairs.gate_report import GateReport
 from dragon_finetune.pairs.labelling import hybrid
 from dragon_finetune.pairs.llm import LlmSettings, ask_for_queries
-from dragon_finetune.pairs.searcher import Searcher
+from dragon_finetune.pairs.search import Search
 from dragon_finetune.pairs.sources import HYBRID, SOURCES, TAKEN_OUT
 from dragon_finetune.pairs.style import QueryStyle
 from dragon_finetune.progress import progress
@@ -74,7 +74,7 @@ class PairSettings:
             raise SettingsError(f"per_chunk is {self.per_chunk}; it must be at least 1.")
 
 
-def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: Searcher | None = None) -> Synthesis:
+def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: Search | None = None) -> Synthesis:
     """Return pairs for training, at most `per_chunk` for each passage, the sources taking turns.
 
     Args:
@@ -89,7 +89,9 @@ def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: 
     """
     settings = settings or PairSettings()
     gate = Gate(corpus, settings.avoid)
-    passed = {name: _passed(name, made, gate) for name, made in _made_by_source(corpus, settings, search)}
+    # Without leaks to look for, what is past the number wanted of a chunk need not be held.
+    most = None if settings.avoid else settings.per_chunk
+    passed = {name: _passed(name, made, gate, most) for name, made in _made_by_source(corpus, settings, search)}
     unleaked = gate.without_leaks(
         [pair for pairs in passed.values() for pair in pairs], search.embedder if search else None
     )
@@ -106,7 +108,7 @@ def synthesize(corpus: Corpus, settings: PairSettings | None = None, *, search: 
 
 
 def _made_by_source(
-    corpus: Corpus, settings: PairSettings, search: Searcher | None
+    corpus: Corpus, settings: PairSettings, search: Search | None
 ) -> Iterator[tuple[str, Iterator[Pair]]]:
     """Yield each source's name with the pairs it makes."""
     chosen = tuple(settings.sources or (DEFAULT_SOURCES if search is not None else WITHOUT_MODEL))
@@ -122,8 +124,15 @@ def _made_by_source(
         yield "llm", ask_for_queries(corpus, settings.llm)
 
 
-def _passed(name: str, made: Iterable[Pair], gate: Gate) -> list[Pair]:
-    return [pair for pair in made if gate.lets_through(name, pair)]
+def _passed(name: str, made: Iterable[Pair], gate: Gate, most: int | None) -> list[Pair]:
+    given: Counter[str] = Counter()
+    kept = []
+    for pair in made:
+        chunk = str(pair.metadata["positive_chunk_id"])
+        if gate.lets_through(name, pair) and (most is None or given[chunk] < most):
+            given[chunk] += 1
+            kept.append(pair)
+    return kept
 
 
 def _take_turns(passed: Mapping[str, Sequence[Pair]], per_chunk: int) -> list[Pair]:

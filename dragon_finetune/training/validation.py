@@ -1,6 +1,6 @@
 """Retrieval by queries that are not trained on: bounded in cost, the same before, during and after training."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _BUDGET = 2048
+_LOOKED_AT = 10  # times the cap on the corpus
 
 
 class Validation:
     """nDCG@10 of queries over a corpus of all pairs' passages, both capped; by the model alone and with words.
 
     The cap on the corpus keeps every right passage and, of the others, those that the untrained model takes for the
-    nearest: hard distractors, so that a small corpus is not an easy one.
+    nearest: hard distractors, so that a small corpus is not an easy one. It looks for them among ten times as many,
+    which are drawn where there are more: what a look costs does not grow with the pairs.
 
     Args:
         judges: the pairs whose queries are asked.
@@ -70,7 +72,8 @@ class Validation:
         source_of = {pair.query: str(pair.metadata.get("source", "")) for pair in judges}
         self.sources = [source_of[query] for query in self.queries]
         self._right = [right[query] for query in self.queries]
-        self._texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
+        texts = list(dict.fromkeys(text for pair in all_pairs for name, text in pair.texts() if name != "query"))
+        self._texts = _drawn(texts, {text for texts in self._right for text in texts}, _LOOKED_AT * max_corpus, seed)
         self._narrowed = len(self._texts) <= max_corpus
         self._words = _word_scores(lexicon, self.queries, self._texts)
 
@@ -104,6 +107,16 @@ class Validation:
         nearness = np.maximum(scores.max(axis=0), self._words.joined(scores).max(axis=0) if self._words else -np.inf)
         nearness[must] = np.inf
         return sorted(np.argsort(-nearness, kind="stable")[: max(self._max_corpus, len(must))].tolist())
+
+
+def _drawn(texts: Sequence[str], right: Collection[str], most: int, seed: int) -> list[str]:
+    """Return the right texts and as many others, drawn by chance, as make `most`; in their order."""
+    others = [place for place, text in enumerate(texts) if text not in right]
+    more = max(0, most - (len(texts) - len(others)))
+    if len(others) <= more:
+        return list(texts)
+    drawn = set(np.random.default_rng(seed).choice(others, more, replace=False).tolist())
+    return [text for place, text in enumerate(texts) if text in right or place in drawn]
 
 
 def by_source(sources: Sequence[str], base: Judgement, kept: Judgement) -> dict[str, dict[str, float]]:

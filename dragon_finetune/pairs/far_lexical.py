@@ -1,0 +1,106 @@
+"""BM25 over more passages than can be scored one by one: by the best passages of each word, exactly scored.
+
+Only passages that are among the best for one of the query's words can become candidates (champion lists: Manning,
+Raghavan & Schuetze 2008, ch. 7.1.3), so that a query's cost hardly grows with the corpus. The scores
+are bm25s's, mapped into memory.
+"""
+
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dragon_finetune.pairs.words import tokens
+
+LEAST_CHAMPIONS, MOST_CHAMPIONS = 256, 16_384
+Places = npt.NDArray[np.int32]
+Scores = npt.NDArray[np.float32]
+_NONE: Places = np.empty(0, dtype=np.int32)
+
+
+class FarLexical:
+    """BM25, the same as `fusion.Lexical`'s, over many passages.
+
+    Args:
+        texts: of the passages.
+        vocabulary: all their words.
+        folder: where the scores go: 8 bytes for each different word of each passage.
+    """
+
+    def __init__(self, texts: Iterable[str], vocabulary: Iterable[str], folder: Path) -> None:
+        import bm25s
+
+        self._words = {word: number for number, word in enumerate(vocabulary)}
+        # scipy's sorting is linear, and takes half of numpy's memory.
+        bm25 = bm25s.BM25(csc_backend="scipy")
+        numbers = [array("i", map(self._words.__getitem__, tokens(text))) for text in texts]
+        bm25.index((numbers, self._words), create_empty_token=False, show_progress=False)
+        self._passages = len(numbers)
+        del numbers
+        bm25.vocab_dict = {}  # written as JSON else
+        bm25.save(folder, show_progress=False)
+        del bm25
+        stored = bm25s.BM25()
+        stored.load_scores(folder, num_docs=self._passages, mmap=True)
+        # Plain views, for each slice of a memmap is another memmap, which takes longer than to look.
+        self._data, self._indices = (np.asarray(stored.scores[name]) for name in ("data", "indices"))
+        self._starts = np.asarray(stored.scores["indptr"], dtype=np.int64)
+        self.champions = LEAST_CHAMPIONS
+        self._best_of: dict[int, Places] = {}
+
+    def widen(self) -> None:
+        """Look at twice as many passages for each word from now on."""
+        self.champions *= 2
+        self._best_of.clear()
+
+    def scores(self, query: str) -> Scores:
+        """Return a score per passage, 0 where it has no word of the query: by looking at all of them."""
+        scores = np.zeros(self._passages, dtype=np.float32)
+        for number, times in self._asked(query):
+            part = slice(self._starts[number], self._starts[number + 1])
+            scores[self._indices[part]] += times * self._data[part]
+        return scores
+
+    def best(self, query: str, count: int) -> Places:
+        """Return the places of up to `count` passages with a word of the query, the best first, of equals the earlier.
+
+        Passages that are among the best for none of its words are overlooked.
+        """
+        candidates, scores = self.candidates(query)
+        found: Places = candidates[np.argsort(-scores, kind="stable")[:count]]
+        return found
+
+    def candidates(self, query: str, more: Places = _NONE) -> tuple[Places, Scores]:
+        """Return the places, sorted, of all that `best` chooses from and of `more`, and their exact scores."""
+        lists = [self._champions(number) for number, _ in self._asked(query)]
+        places = np.unique(np.concatenate([*lists, more]))
+        return places, self.scores_at(query, places)
+
+    def scores_at(self, query: str, places: Places) -> Scores:
+        """Return the scores of some passages, exact; `places` must be sorted."""
+        scores = np.zeros(len(places), dtype=np.float32)
+        for number, times in self._asked(query):
+            start, end = self._starts[number], self._starts[number + 1]
+            own = self._indices[start:end]
+            rows = np.minimum(np.searchsorted(own, places), len(own) - 1)
+            there = own[rows] == places
+            scores[there] += times * self._data[start + rows[there]]
+        return scores
+
+    def _asked(self, query: str) -> list[tuple[int, Any]]:
+        numbers = [self._words[word] for word in tokens(query) if word in self._words]
+        return [(number, np.float32(numbers.count(number))) for number in dict.fromkeys(numbers)]
+
+    def _champions(self, number: int) -> Places:
+        start, end = self._starts[number], self._starts[number + 1]
+        own: Places = self._indices[start:end]
+        if len(own) <= self.champions:
+            return own
+        if number not in self._best_of:
+            # Equal scores fall to the earlier passage, as everywhere.
+            order = np.argsort(-self._data[start:end], kind="stable")[: self.champions]
+            self._best_of[number] = np.sort(own[order])
+        return self._best_of[number]

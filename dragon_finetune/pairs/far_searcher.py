@@ -1,0 +1,166 @@
+"""BM25 and the base model over more passages than can be compared with every query: a search that overlooks some.
+
+What it overlooks is measured on each run (`recall`). Memory holds the graph of the vectors (`neighbours`) and what is
+looked at of the vectors and of BM25's scores, which are mapped from files.
+"""
+
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dragon_finetune.index.mapped import MappedVectors
+from dragon_finetune.overlap import words
+from dragon_finetune.pairs.corpus import Corpus
+from dragon_finetune.pairs.far_lexical import FarLexical
+from dragon_finetune.pairs.fusion import fused, nearest
+from dragon_finetune.pairs.neighbours import Neighbours, require_usearch
+from dragon_finetune.pairs.recall import measured
+from dragon_finetune.pairs.recalled import Recall
+from dragon_finetune.pairs.search import Answer
+
+if TYPE_CHECKING:
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
+
+_LEAST_DEPTH = 64
+_QUERIES_AT_ONCE = 512
+_WORDS_KEPT = 65_536
+
+
+class FarSearcher:
+    """BM25 and the base model over a large corpus. A `search.Search`; of equal passages it finds the first.
+
+    Args:
+        corpus: the passages.
+        embedder: of the base.
+        folder: keeps the vectors of passages and queries, so that nothing is embedded twice after a kill, and BM25.
+
+    Raises:
+        MissingExtraError: usearch is not installed; before anything is embedded.
+    """
+
+    def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder", folder: Path) -> None:
+        require_usearch()
+        self.corpus, self.embedder, self._folder = corpus, embedder, folder
+        self.depth = _LEAST_DEPTH
+        """Candidates of each of the two searches whose scores are added."""
+        self.recalls: dict[str, Recall] = {}
+        numbers: dict[str, int] = {}
+        of_place = [numbers.setdefault(passage.text, len(numbers)) for passage in corpus.passages]
+        self.texts = list(numbers)
+        self._number = np.array(of_place, dtype=np.int32)
+        self.places = np.unique(self._number, return_index=True)[1].astype(np.int32)
+        """Of each different text the place of the first passage that has it."""
+        self._words_of = lru_cache(_WORDS_KEPT)(lambda place: words(corpus.passages[place].text))
+
+    @cached_property
+    def vectors(self) -> MappedVectors:
+        """The vectors of the different texts."""
+        return MappedVectors(self._folder / "passages", self.texts, self.embedder)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """The graph of these."""
+        return Neighbours(self.vectors)
+
+    @cached_property
+    def lexical(self) -> FarLexical:
+        """BM25 over the different texts."""
+        return FarLexical(self.texts, self.corpus.often, self._folder / "bm25")
+
+    @cached_property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """The mean vector."""
+        total = sum(block.sum(axis=0, dtype=np.float64) for _, block in self.vectors.blocks())
+        return np.asarray(total / len(self.texts))
+
+    def ask(self, queries: Sequence[str], *, kept_as: str, depth: int) -> Iterator[Answer]:
+        """Yield the answer to each query: see `search.Search`. First the recall is measured on some of them."""
+        if not queries:
+            return
+        asked = MappedVectors(self._folder / f"queries of {kept_as}", queries, self.embedder, role="query")
+        self.recalls[kept_as] = measured(self, queries, asked, depth)
+        for first, vectors in asked.blocks():
+            for start in range(0, len(vectors), _QUERIES_AT_ONCE):
+                block = vectors[start : start + _QUERIES_AT_ONCE]
+                yield from self.answers(queries[first + start : first + start + len(block)], block)
+
+    def answers(self, queries: Sequence[str], vectors: npt.NDArray[np.float32]) -> Iterator[Answer]:
+        """Yield the answers to queries whose vectors are known."""
+        found = self.neighbours.nearest(vectors, self.depth)
+        for query, vector, near in zip(queries, vectors, found, strict=True):
+            yield FarAnswer(self, query, vector, near)
+
+    def cosines_to(self, answers: Sequence[Answer], positives: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the cosine of each answered query to its positive; a passage of the corpus is not embedded again."""
+        unknown = list(dict.fromkeys(text for text in positives if text not in self._number_of))
+        vectors = dict(zip(unknown, self.embedder.encode(unknown, role="document"), strict=True)) if unknown else {}
+        rows = [vectors[text] if text in vectors else self.vectors.at([self._number_of[text]])[0] for text in positives]
+        right: npt.NDArray[np.float32] = (np.stack([answer.vector for answer in answers]) * np.stack(rows)).sum(axis=1)
+        return right
+
+    @cached_property
+    def _number_of(self) -> dict[str, int]:
+        # Positives are stripped of the spaces around them.
+        return {text.strip(): number for number, text in enumerate(self.texts)}
+
+    def words_of(self, place: int) -> frozenset[str]:
+        """Return the words of a passage."""
+        return self._words_of(place)
+
+    def numbers_of(self, places: Collection[int]) -> npt.NDArray[np.int32]:
+        """Return the numbers of the texts of passages, sorted, each once."""
+        found: npt.NDArray[np.int32] = np.unique(self._number[list(places)])
+        return found
+
+
+@dataclass
+class FarAnswer:
+    """What is found for one query among the nearest of the graph and the best of BM25."""
+
+    search: FarSearcher
+    query: str
+    vector: npt.NDArray[np.float32]
+    nearest: npt.NDArray[np.int64]
+    _cosines: dict[int, float] = field(default_factory=dict)
+
+    def best(self, count: int, without: Collection[int] = ()) -> list[int]:
+        """Return the places that both rank first: see `search.Answer`."""
+        search, own = self.search, self.search.numbers_of(without)
+        near = self.nearest.astype(np.int32)
+        numbers, lexical = search.lexical.candidates(self.query, near)
+        chosen = np.union1d(np.searchsorted(numbers, near), np.argsort(-lexical, kind="stable")[: search.depth])
+        numbers, lexical = numbers[chosen], lexical[chosen]
+        cosines = search.vectors.at(numbers) @ self.vector
+        total = len(search.texts) * float(search.mean @ self.vector)
+        others = total - float((search.vectors.at(own) @ self.vector).sum())
+        mean = others / max(1, len(search.texts) - len(own))
+        out = np.isin(numbers, own)
+        scores = fused(cosines, lexical, np.flatnonzero(out), mean=mean)
+        return [int(search.places[numbers[row]]) for row in nearest(scores, count) if not out[row]]
+
+    def near(self, count: int, without: Collection[int] = ()) -> list[int]:
+        """Return the places that the base ranks first: see `search.Answer`."""
+        own = set(self.search.numbers_of(without).tolist())
+        return [int(self.search.places[number]) for number in self.nearest[:count].tolist() if number not in own]
+
+    def candidates(self, depth: int) -> list[int]:
+        """Return places, those of BM25 and of the model by turns, each once."""
+        search = self.search
+        near = self.nearest if depth <= len(self.nearest) else search.neighbours.nearest(self.vector, depth)[0]
+        turns = itertools.zip_longest(search.lexical.best(self.query, depth).tolist(), near[:depth].tolist())
+        numbers = list(dict.fromkeys(number for turn in turns for number in turn if number is not None))
+        places = [int(search.places[number]) for number in numbers]
+        self._cosines.update(zip(places, (search.vectors.at(numbers) @ self.vector).tolist(), strict=True))
+        return places
+
+    def cosine(self, place: int) -> float:
+        """Return the base's cosine of the query to a passage."""
+        if place not in self._cosines:
+            self._cosines[place] = float((self.search.vectors.at(self.search.numbers_of([place])) @ self.vector)[0])
+        return self._cosines[place]
