@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from dragon_finetune.model_folder import ModelFolder, Prompts, Role
 from dragon_finetune.text import check_text
 from dragon_finetune.tokens.unknown import Unknown, UnknownFinder
+from dragon_finetune.tokens.word_counts import WordCounts
 
 # One call of the Rust tokenizer: enough to use all cores, little enough to stream (a token costs some 150 bytes there).
 _BLOCK_TEXTS, _BLOCK_CHARS = 512, 1 << 20
@@ -48,7 +49,8 @@ class TokenCounter:
         backend = tokenizer if isinstance(tokenizer, Tokenizer) else getattr(tokenizer, "backend_tokenizer", None)
         self._slow = tokenizer if backend is None else None
         self._fast = _unbounded(backend) if backend is not None else None
-        self.additive = self._fast is not None and _adds_up(self._fast) and (self.prompt or " ")[-1].isspace()
+        self._words = WordCounts(self._fast) if self._fast is not None and _adds_up(self._fast) else None
+        self.additive = self._words is not None and (self.prompt or " ")[-1].isspace()
         self.overhead = self._overhead()
 
     def count(self, text: str) -> int:
@@ -81,6 +83,8 @@ class TokenCounter:
 
     def bare_counts(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text without special tokens and prompt."""
+        if self._words is not None:
+            return self._words.of(texts)
         if self._fast is not None:
             return [len(encoding) for encoding in self._fast.encode_batch_fast(texts, add_special_tokens=False)]
         assert self._slow is not None
@@ -94,6 +98,8 @@ class TokenCounter:
 
     def full_counts(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, all at once and unchecked."""
+        if self.additive:
+            return [count + self.overhead for count in self.bare_counts(texts)]
         prompted = [self.prompt + text for text in texts]
         if self._fast is not None:
             return [len(encoding) for encoding in self._fast.encode_batch_fast(prompted)]
