@@ -5,7 +5,6 @@ from dragon_finetune.improve.judging import JUDGED, Judgement
 from dragon_finetune.improve.plan import Plan
 from dragon_finetune.training.result import TrainingResult
 
-_MANY_LONG = 0.05  # share of texts over the limit
 _FEW_QUESTIONS = 50
 _FEW_PAIRS = 300
 
@@ -13,7 +12,7 @@ _FEW_PAIRS = 300
 def advice(plan: Plan, judgement: Judgement | None, training: TrainingResult | None, choice: Choice) -> list[str]:
     """Return what would help more, most telling first."""
     said = []
-    if plan.over_limit > _MANY_LONG * plan.texts:
+    if plan.many_long:
         said.append(
             f"{plan.over_limit:,} of {plan.texts:,} chunks are longer than the {plan.limit} tokens that the base "
             "reads; their pieces are averaged. A base that reads more, or shorter chunks (`dragon-finetune chunk`), "

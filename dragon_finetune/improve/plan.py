@@ -6,6 +6,8 @@ from typing import Any
 from dragon_finetune.embedding.levelling import PASSAGES
 from dragon_finetune.progress import as_time
 
+_MANY_LONG = 0.05  # share of texts over the limit
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,6 +42,11 @@ class Plan:
     judging_seconds: float = 0.0
     steps_cut: bool = False
     remarks: tuple[str, ...] = ()
+
+    @property
+    def many_long(self) -> bool:
+        """Whether more than one chunk in twenty is longer than the base reads."""
+        return self.over_limit > _MANY_LONG * self.texts
 
     @property
     def joining_seconds(self) -> float:

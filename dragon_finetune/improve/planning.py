@@ -22,7 +22,7 @@ from dragon_finetune.tokens.audit import audit_tokens
 from dragon_finetune.training.config import TrainingConfig
 from dragon_finetune.training.plan import TrainingPlan
 
-_SAMPLE = 128  # texts
+_SAMPLE, _SAMPLE_TOKENS = 128, 16_384  # texts, and about how many tokens they may have together
 _LEAST_SHARE = 0.5  # of the steps that the settings ask for; a training cut shorter is none
 
 
@@ -89,8 +89,9 @@ def _training(request: Request, places: Places, material: Material) -> TrainingP
 
 def _tokens_per_second(texts: Sequence[str], model: str, mean_tokens: float) -> float:
     embedder = embedder_of(model)
-    sample = random.Random(0).sample(list(texts), min(_SAMPLE, len(texts)))
-    embedder.encode(sample[:8], role="document")  # the engine is chosen and warm
+    count = max(2, min(_SAMPLE, len(texts), round(_SAMPLE_TOKENS / mean_tokens)))
+    sample = random.Random(0).sample(list(texts), min(count, len(texts)))
+    embedder.encode(sample[:2], role="document")  # the engine is chosen and warm
     started = time.perf_counter()
     embedder.encode(sample, role="document")
     return mean_tokens * len(sample) / (time.perf_counter() - started)
@@ -99,6 +100,12 @@ def _tokens_per_second(texts: Sequence[str], model: str, mean_tokens: float) -> 
 def _with_training(plan: Plan, training: TrainingPlan | None, request: Request) -> Plan:
     """Return the plan with its training, as far as the budget allows it."""
     said = [f"{plan.dropped:,} pairs ask what the test asks and are left out"] if plan.dropped else []
+    if plan.many_long:
+        file = request.chunks[0] if len(request.chunks) == 1 else "FILE"
+        said.append(
+            f"shorter chunks would be told apart better: `dragon-finetune chunk {file} chunks.jsonl --model "
+            f"{request.base_model}`, then improve chunks.jsonl"
+        )
     if training is None:
         if request.llm and not request.pairs:
             said.append(f"{request.llm} is asked for questions first; training is planned when they are there")

@@ -167,6 +167,16 @@ def test_a_budget_cuts_training_or_leaves_it_out(works, tiny, tmp_path):
     assert (whole.models, none.models) == (2, 1)
 
 
+def test_chunks_longer_than_the_base_reads_are_said_before_the_work(works, tiny, tmp_path):
+    long = write_lines(
+        tmp_path / "long.jsonl", [{"chunk_id": str(n), "text": "The ledger lies. " * 99} for n in range(9)]
+    )
+    plan = look_ahead(request_of({"chunks": long, "questions": None, "pairs": None}, tiny, tmp_path / "out"))
+    assert plan.over_limit == 9
+    assert f"dragon-finetune chunk {long} chunks.jsonl --model {tiny}" in str(plan)
+    assert "dragon-finetune chunk" not in str(look_ahead(request_of(works, tiny, tmp_path / "out")))
+
+
 def test_a_folder_of_long_texts_is_cut_at_what_the_base_reads(tiny, tmp_path):
     notes = tmp_path / "notes"
     notes.mkdir()
