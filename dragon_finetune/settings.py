@@ -22,7 +22,7 @@ WAYS_TO_SPLIT = (
     "command line; `truncate` in its place cuts them off"
 )
 """What a refusal of long texts tells to do: the names are those that are read here."""
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 DEFAULT_TUNED_FOLDER = "models/finetuned"
 
 

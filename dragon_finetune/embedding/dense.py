@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dragon_finetune.embedding.choice import EngineChoice
 from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
 from dragon_finetune.embedding.fingerprint import vector_key
+from dragon_finetune.embedding.int8 import Int8, int8_in_use, warn_of_int8
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.unit import pooled, require_sound, unit
 from dragon_finetune.errors import DataError, TokenLimitError
@@ -60,13 +61,22 @@ class DenseEmbedder:
         )
 
     @cached_property
+    def int8(self) -> Int8 | None:
+        """The int8 form that embeds documents; None: they are embedded in another precision. Raises ModelError."""
+        return int8_in_use(self.folder, self.options)
+
+    @cached_property
     def _choice(self) -> EngineChoice:
+        given = self.options
+        if given.precision == "int8":
+            warn_of_int8(self.folder, self.int8)
         return EngineChoice(
             self.folder,
             lambda: self.model,
-            engine=self.options.engine,
-            precision=self.options.precision,
-            device=self.options.device,
+            engine=given.engine,
+            precision="fp32" if given.precision == "int8" else given.precision,
+            device=given.device,
+            int8=self.int8,
         )
 
     @property

@@ -31,7 +31,8 @@ class FineTunedEmbedder:
     Args:
         model_path: a trained folder, a hub name, or "embedded".
         precision: "fp32", "bf16", "fp16", or "auto": the fastest that the hardware has and whose vectors of 32 probe
-            texts have a cosine of at least 0.999 to those of fp32.
+            texts have a cosine of at least 0.999 to those of fp32. "int8": what `dragon-finetune quantize` made and
+            judged (`embedding.int8`); fp32, with a warning, where that was refused.
         on_overflow: what to do with a text over the model's limit: "error" refuses the whole call and names the
             texts; "split" embeds token-exact pieces and pools them by token count; "truncate" cuts, counts and warns.
         device: a torch device name; default: the best one at hand.
@@ -42,6 +43,7 @@ class FineTunedEmbedder:
         engine: "torch", "openvino" (CPU only), or "auto".
         budget: tokens per padded batch; default: what a short measurement finds fastest, remembered per machine.
         dense_only: leave out the words and the level of distances that the folder may hold (`lexical`).
+        allow_int8: let "auto" take int8 too, where it was made, measured and accepted.
         first_query_check: called once with this embedder, before its first query: a host's check of its index
             (`index.freshness`).
     """
@@ -60,6 +62,7 @@ class FineTunedEmbedder:
         engine: str = "auto",
         budget: int | None = None,
         dense_only: bool = False,
+        allow_int8: bool = False,
         first_query_check: "Callable[[FineTunedEmbedder], None] | None" = None,
     ) -> None:
         self.model_path = str(model_path)
@@ -74,6 +77,7 @@ class FineTunedEmbedder:
             engine=engine,
             budget=budget,
             dense_only=dense_only,
+            allow_int8=allow_int8,
         )
         self._first_query_check = first_query_check
 
@@ -91,16 +95,25 @@ class FineTunedEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that changes a vector (see `embedding.fingerprint`)."""
-        return fingerprint(self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
+        given = self.options
+        mark = fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
+        return self._in_its_precision(mark)
 
     @cached_property
     def document_fingerprint(self) -> str:
         """Hash of everything that changes a document's vector: what an index or a shard depends on."""
         given = self.options
-        return document_fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
+        mark = document_fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
+        return self._in_its_precision(mark)
+
+    def _in_its_precision(self, mark: str) -> str:
+        # fp32, bf16 and fp16 agree so nearly that they count as one; int8 is another encoder.
+        return self.dense.int8.mark(mark) if self.dense.int8 else mark
 
     def recognises(self, mark: str) -> bool:
         """Tell whether a fingerprint found beside stored vectors is this encoder's (see `fingerprint.is_mark_of`)."""
+        if self.dense.int8:
+            return mark == self.document_fingerprint
         return is_mark_of(mark, self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
 
     @cached_property

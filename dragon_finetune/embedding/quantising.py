@@ -1,0 +1,87 @@
+"""A converted model quantised to 8 bits after training, by the texts that it is to embed."""
+
+import hashlib
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dragon_finetune.embedding.cache import PLACE
+from dragon_finetune.embedding.conversion import CONVERTED, written_whole
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.embedding.instruction_sets import SATURATING, instruction_set
+from dragon_finetune.embedding.int8 import Int8, int8_folder, int8_of
+from dragon_finetune.embedding.openvino_import import load_nncf, load_openvino
+from dragon_finetune.errors import DataError, ModelError
+
+_TEXTS = 200
+"""Texts to calibrate on; NNCF's own default is 300, and from 200 on nothing changed here."""
+
+
+def quantise(model: str | Path, texts: Sequence[str], *, seed: int = 0) -> Int8:
+    """Return the int8 form of a model, made by static quantisation (NNCF, preset for transformers), in the cache.
+
+    Softmax, layer norms and pooling stay in floating point, as the preset has it. Where 8-bit products are added up in
+    16 bits (no VNNI), weights get half their range, lest sums saturate (NNCF's `overflow_fix`). The same again is not
+    made twice; another one takes the place of what was in use, and nobody has measured it yet.
+
+    Args:
+        model: a folder, a hub name, or "embedded".
+        texts: those that are to be embedded; of many, 200 are drawn.
+        seed: of the draw.
+
+    Raises:
+        DataError: no texts.
+        ModelError: the model can't be converted, or the cache not written.
+        MissingExtraError: NNCF is not installed.
+    """
+    if not texts:
+        raise DataError("no texts to calibrate on. Give the chunks that are to be embedded.")
+    embedder = FineTunedEmbedder(model, engine="openvino", precision="fp32", device="cpu", on_overflow="truncate")
+    nncf, instructions = load_nncf(), instruction_set()
+    chosen = random.Random(seed).sample(sorted({*texts}), min(_TEXTS, len({*texts})))
+    how = [instructions, nncf.__version__, load_openvino().__version__]
+    calibration = hashlib.blake2b(json.dumps([chosen, how]).encode(), digest_size=8).hexdigest()
+    known = int8_of(embedder.folder)
+    place = int8_folder(embedder.folder) / calibration
+    if known and known.calibration == calibration and (place / "model.xml").is_file():
+        return known
+    converted = embedder.engine.tokenizer_of(None) and place.parents[1] / CONVERTED
+    started = time.perf_counter()
+    try:
+        written_whole(place, lambda draft: _write(embedder, converted, chosen, draft))
+        made = Int8(place, calibration, len(chosen), time.perf_counter() - started, instructions)
+        made.save()
+    except OSError as error:
+        raise ModelError(
+            f"the int8 model can't be kept in {place} ({error}). Free the disk or mend its rights."
+        ) from error
+    return made
+
+
+def _write(embedder: FineTunedEmbedder, converted: Path, texts: Sequence[str], folder: Path) -> None:
+    nncf, openvino = load_nncf(), load_openvino()
+    tokenizer, prompt = embedder.engine.tokenizer_of("document"), embedder.folder.prompts.document
+
+    def inputs(text: str) -> dict[str, Any]:
+        ids = np.array([tokenizer.encode(prompt + text).ids], dtype=np.int64)
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+    fix = nncf.OverflowFix.ENABLE if instruction_set() in SATURATING else nncf.OverflowFix.DISABLE
+    with redirect_stdout(sys.stderr):  # NNCF's bars
+        graph = nncf.quantize(
+            openvino.Core().read_model(str(converted / "model.xml")),
+            nncf.Dataset(list(texts), inputs),
+            subset_size=len(texts),
+            model_type=nncf.ModelType.TRANSFORMER,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
+        )
+    folder.mkdir()
+    openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+    (folder / "tokenizer.json").write_bytes((converted / "tokenizer.json").read_bytes())

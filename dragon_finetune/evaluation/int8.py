@@ -1,0 +1,105 @@
+"""Does an int8 form find what fp32 finds? Both asked the same questions over the chunks that are to be embedded."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dragon_finetune.chunks import ChunkRef
+from dragon_finetune.embedding.embedder import FineTunedEmbedder
+from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.embedding.int8 import Int8, Pairing
+from dragon_finetune.errors import ModelError
+from dragon_finetune.evaluation.judged import load_judged
+from dragon_finetune.evaluation.metrics import ndcg_at_10
+from dragon_finetune.evaluation.relevance import Relevance
+from dragon_finetune.evaluation.statistics import paired_test
+from dragon_finetune.evaluation.training_queries import read_training_queries
+from dragon_finetune.index.kept import kept_vectors
+
+_PAIRINGS = (("int8", "int8"), ("int8", "fp32"), ("fp32", "int8"))
+_FEWEST = 20  # questions; an interval of fewer says nothing
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The vectors of documents and queries by precision."""
+
+    documents: Mapping[str, Vectors]
+    queries: Mapping[str, Vectors]
+
+    def scores(self, documents: str, queries: str) -> Vectors:
+        """Return the cosines, (queries, documents), of a pairing of precisions."""
+        return self.queries[queries] @ self.documents[documents].T
+
+
+def questions_about(model: Path, chunks: Sequence[ChunkRef], judged: Path | None) -> list[dict[str, Any]]:
+    """Return the questions to judge by: those of a file, else those recorded with a model we trained; maybe none.
+
+    Of a recorded query the right chunk is the passage that it was trained to find. That both forms of the model know it
+    does no harm: they are compared with each other.
+
+    Args:
+        model: the model folder.
+        chunks: the corpus.
+        judged: a file of judged questions (`load_judged`), or None.
+
+    Raises:
+        DataError: a bad file; names the question.
+    """
+    if judged is not None:
+        return load_judged(judged, chunks)
+    ids = {chunk.text: chunk.id for chunk in chunks}
+    known = [pair for pair in read_training_queries(model) or () if pair.positive in ids]
+    found = [{"question": pair.query, "relevant_chunk_ids": [ids[pair.positive]]} for pair in known]
+    return found if len(found) >= _FEWEST else []
+
+
+def judge_int8(
+    made: Int8, model: str, chunks: Sequence[ChunkRef], questions: Sequence[Mapping[str, Any]], *, seed: int = 0
+) -> Int8:
+    """Return an int8 form with what was measured of it, and record that.
+
+    Args:
+        made: the form in use of `model`.
+        model: a folder, a hub name, or "embedded".
+        chunks: the corpus.
+        questions: with `question` and `relevant_chunk_ids`; none: only cosines are measured.
+        seed: of the resampling.
+
+    Raises:
+        ModelError: another process has put another form in its place.
+    """
+    replace(made, pairings=()).save()  # what was refused before would be stepped back from
+    exact = FineTunedEmbedder(model, precision="fp32", device="cpu", on_overflow="split")
+    quick = exact.like(precision="int8", engine="openvino")
+    in_use = quick.dense.int8
+    if in_use is None or in_use.calibration != made.calibration:
+        raise ModelError(f"another process has quantised {model} meanwhile. Run this again.")
+    asked = [str(question["question"]) for question in questions]
+    forms = {"fp32": exact, "int8": quick}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "int8 of .* is unmeasured")  # which is being seen to
+        sides = _Sides(
+            {name: kept_vectors(chunks, form) for name, form in forms.items()},
+            {name: form.encode(asked, role="query") for name, form in forms.items()},
+        )
+    cosines = (sides.documents["fp32"] * sides.documents["int8"]).sum(axis=1)
+    relevance = Relevance(chunks)
+    right = [sorted(relevance.of(question)) for question in questions]
+    pairings = [_pairing(sides, right, *pairing, seed) for pairing in _PAIRINGS] if questions else []
+    measured = replace(made, cosines=(float(cosines.mean()), float(cosines.min())), pairings=tuple(pairings))
+    measured.save()
+    return measured
+
+
+def _pairing(sides: _Sides, right: Sequence[Sequence[int]], documents: str, queries: str, seed: int) -> Pairing:
+    exact, quick = sides.scores("fp32", "fp32"), sides.scores(documents, queries)
+    before, after = ([ndcg_at_10(row, each) for row, each in zip(rows, right, strict=True)] for rows in (exact, quick))
+    test = paired_test(before, after, seed=seed)
+    nearest = ([{*row} for row in np.argsort(-rows, axis=1, kind="stable")[:, :10].tolist()] for rows in (exact, quick))
+    overlap = float(np.mean([len(one & two) / len(one) for one, two in zip(*nearest, strict=True)]))
+    return Pairing(documents, queries, test.difference, test.low, test.high, overlap, test.questions)
