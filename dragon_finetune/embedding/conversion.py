@@ -28,14 +28,14 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
     """
     if is_routed(model):
         raise ModelError("OpenVINO can't follow a router, whose queries and documents go different ways.")
-    if (target / "model.xml").is_file():
-        return target
     written_whole(target, lambda draft: _write_openvino(model, draft))
     return target
 
 
 def written_whole(target: Path, write: Callable[[Path], None]) -> None:
     """Let `write` make a folder of a model, which comes to `target` whole or not at all, unless one is there."""
+    if (target / "model.xml").is_file():
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
         write(Path(draft) / target.name)

@@ -16,7 +16,7 @@ from dragon_finetune.files import read_json, write_json
 from dragon_finetune.model_folder import ModelFolder
 
 MAX_LOSS, MIN_OVERLAP = 0.005, 0.95
-_RECORD = "int8.json"
+_RECORD, _IN_USE = "int8.json", "in_use.json"
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Int8:
         calibration: hash of what it was made from: texts, settings, versions.
         texts: how many it was calibrated on.
         seconds: what making it took.
+        speed: how many times as fast as fp32 it embeds the texts it was calibrated on.
         instructions: `instruction_sets.instruction_set` of the CPU.
         cosines: mean and least cosine of document vectors to fp32; None: not measured.
         pairings: what judged questions say; empty: nobody asked any.
@@ -69,6 +70,7 @@ class Int8:
     calibration: str
     texts: int
     seconds: float
+    speed: float
     instructions: str
     cosines: tuple[float, float] | None = None
     pairings: tuple[Pairing, ...] = ()
@@ -95,8 +97,9 @@ class Int8:
         return hashlib.blake2b(f"{fingerprint} int8 {self.calibration}".encode(), digest_size=16).hexdigest()
 
     def save(self) -> None:
-        """Make this the int8 form of its model on this machine."""
-        write_json(self.path.parent / _RECORD, self.to_dict())
+        """Make this the int8 form of its model on this machine, with what was measured of it."""
+        write_json(self.path / _RECORD, self.to_dict())
+        write_json(self.path.parent / _IN_USE, {"calibration": self.calibration})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-safe values."""
@@ -107,6 +110,7 @@ class Int8:
         lines = [
             f"int8 for {self.instructions}: {self.verdict}; calibrated on {self.texts} texts, {self.seconds:.0f} s"
         ]
+        lines.append(f"{self.speed:.2f} times as fast as fp32")
         if self.cosines:
             lines.append("cosine of documents to fp32: mean {:.4f}, least {:.4f}".format(*self.cosines))
         return "\n".join([*lines, *map(str, self.pairings)])
@@ -118,16 +122,24 @@ def int8_folder(folder: ModelFolder) -> Path:
 
 
 def int8_of(folder: ModelFolder) -> Int8 | None:
-    """Return the int8 form that `quantize` made of a model on this machine; None: it made none, or it is damaged."""
+    """Return the int8 form of a model that is in use on this machine; None: there is none, or it is damaged."""
     place = int8_folder(folder)
     try:
-        record = read_json(place / _RECORD)
+        return read_int8(place / read_json(place / _IN_USE)["calibration"])
+    except (DragonFinetuneError, OSError, KeyError, TypeError):
+        return None
+
+
+def read_int8(path: Path) -> Int8 | None:
+    """Return the int8 form in a folder; None: there is none, or it is damaged."""
+    try:
+        record = read_json(path / _RECORD)
         pairings = [{name: value for name, value in each.items() if name != "accepted"} for each in record["pairings"]]
         return Int8(
-            path=place / record["calibration"],
+            path=path,
             pairings=tuple(Pairing(**each) for each in pairings),
             cosines=record["cosines"] and tuple(record["cosines"]),
-            **{name: record[name] for name in ("calibration", "texts", "seconds", "instructions")},
+            **{name: record[name] for name in ("calibration", "texts", "seconds", "speed", "instructions")},
         )
     except (DragonFinetuneError, OSError, KeyError, TypeError):
         return None
@@ -136,8 +148,8 @@ def int8_of(folder: ModelFolder) -> Int8 | None:
 def int8_in_use(folder: ModelFolder, options: EmbedderOptions) -> Int8 | None:
     """Return the int8 form that embeds documents under these options; None: they are embedded in another precision.
 
-    `precision: int8` takes one that was accepted, or that nobody measured; `auto` takes one that was accepted, where
-    `allow_int8` says that it may.
+    `precision: int8` takes one that was accepted, or that nobody measured; `auto` takes one that was accepted and is
+    faster than fp32, where `allow_int8` says that it may.
 
     Raises:
         ModelError: `precision: int8`, and there is none.
@@ -157,7 +169,7 @@ def int8_in_use(folder: ModelFolder, options: EmbedderOptions) -> Int8 | None:
             f"precision is int8, and {folder.path} has no int8 form for this machine ({instruction_set()}). Make and "
             f"judge one: dragon-finetune quantize CHUNKS... --model {folder.path} --judged FILE."
         )
-    return made if made and made.queries and (wanted or made.pairings) else None
+    return made if made and made.queries and (wanted or (made.pairings and made.speed > 1)) else None
 
 
 def warn_of_int8(folder: ModelFolder, in_use: Int8 | None) -> None:
