@@ -42,10 +42,11 @@ class DenseEmbedder:
         folder: the model, and
         name: what it is called.
         options: how; `embedder.FineTunedEmbedder` says what each means.
+        form: the int8 form to use whatever was found of it; None: as the options say.
     """
 
-    def __init__(self, folder: ModelFolder, name: str, options: EmbedderOptions) -> None:
-        self.folder, self.name, self.options = folder, name, options
+    def __init__(self, folder: ModelFolder, name: str, options: EmbedderOptions, form: Int8 | None = None) -> None:
+        self.folder, self.name, self.options, self._form = folder, name, options, form
         self._engine: Engine | None = None
         self._opening = threading.Lock()
         self._counters: dict[Role | None, TokenCounter] = {}
@@ -63,12 +64,12 @@ class DenseEmbedder:
     @cached_property
     def int8(self) -> Int8 | None:
         """The int8 form that embeds documents; None: they are embedded in another precision. Raises ModelError."""
-        return int8_in_use(self.folder, self.options)
+        return self._form or int8_in_use(self.folder, self.options)
 
     @cached_property
     def _choice(self) -> EngineChoice:
         given = self.options
-        if given.precision == "int8":
+        if given.precision == "int8" and self._form is None:
             warn_of_int8(self.folder, self.int8)
         return EngineChoice(
             self.folder,

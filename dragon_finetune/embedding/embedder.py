@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dragon_finetune.embedding.dense import Batching, DenseEmbedder
 from dragon_finetune.embedding.engine import Engine, Vectors
 from dragon_finetune.embedding.fingerprint import document_fingerprint, fingerprint, is_mark_of
+from dragon_finetune.embedding.int8 import Int8
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.known_prompts import warn_without_prompts
@@ -80,10 +82,20 @@ class FineTunedEmbedder:
             allow_int8=allow_int8,
         )
         self._first_query_check = first_query_check
+        self._form: Int8 | None = None
 
     def like(self, model_path: str | Path | None = None, **changes: Any) -> "FineTunedEmbedder":
         """Return an embedder with these options but for `changes`, of this model or of another; it checks no store."""
-        return FineTunedEmbedder(model_path or self.model_path, **{**self.options.to_dict(), **changes})
+        other = FineTunedEmbedder(model_path or self.model_path, **{**self.options.to_dict(), **changes})
+        if model_path is None and "precision" not in changes:
+            other._form = self._form
+        return other
+
+    def with_int8(self, form: Int8) -> "FineTunedEmbedder":
+        """Return an embedder of this model in an int8 form, queries too, whatever was found of it."""
+        other = self.like(precision="int8", engine="openvino", device="cpu")
+        other._form = replace(form, pairings=())
+        return other
 
     @cached_property
     def folder(self) -> ModelFolder:
@@ -119,7 +131,7 @@ class FineTunedEmbedder:
     @cached_property
     def dense(self) -> DenseEmbedder:
         """What makes the dense vectors: all of a vector, unless the folder has a lexicon or a level of distances."""
-        return DenseEmbedder(self.folder, self.model_path, self.options)
+        return DenseEmbedder(self.folder, self.model_path, self.options, self._form)
 
     @property
     def model(self) -> "SentenceTransformer":

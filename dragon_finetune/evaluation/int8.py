@@ -1,6 +1,5 @@
 """Does an int8 form find what fp32 finds? Both asked the same questions over the chunks that are to be embedded."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from dragon_finetune.chunks import ChunkRef
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
 from dragon_finetune.embedding.int8 import Int8, Pairing
-from dragon_finetune.errors import ModelError
 from dragon_finetune.evaluation.judged import load_judged
 from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.evaluation.relevance import Relevance
@@ -64,29 +62,19 @@ def judge_int8(
     """Return an int8 form with what was measured of it, and record that.
 
     Args:
-        made: the form in use of `model`.
+        made: a form of `model`.
         model: a folder, a hub name, or "embedded".
         chunks: the corpus.
         questions: with `question` and `relevant_chunk_ids`; none: only cosines are measured.
         seed: of the resampling.
-
-    Raises:
-        ModelError: another process has put another form in its place.
     """
-    replace(made, pairings=()).save()  # what was refused before would be stepped back from
     exact = FineTunedEmbedder(model, precision="fp32", device="cpu", on_overflow="split")
-    quick = exact.like(precision="int8", engine="openvino")
-    in_use = quick.dense.int8
-    if in_use is None or in_use.calibration != made.calibration:
-        raise ModelError(f"another process has quantised {model} meanwhile. Run this again.")
     asked = [str(question["question"]) for question in questions]
-    forms = {"fp32": exact, "int8": quick}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "int8 of .* is unmeasured")  # which is being seen to
-        sides = _Sides(
-            {name: kept_vectors(chunks, form) for name, form in forms.items()},
-            {name: form.encode(asked, role="query") for name, form in forms.items()},
-        )
+    forms = {"fp32": exact, "int8": exact.with_int8(made)}
+    sides = _Sides(
+        {name: kept_vectors(chunks, form) for name, form in forms.items()},
+        {name: form.encode(asked, role="query") for name, form in forms.items()},
+    )
     cosines = (sides.documents["fp32"] * sides.documents["int8"]).sum(axis=1)
     relevance = Relevance(chunks)
     right = [sorted(relevance.of(question)) for question in questions]
