@@ -20,7 +20,7 @@ def embed(
     replace: Annotated[bool, typer.Option(help="Take out what these files held before and hold no more.")] = False,
     text_field: TextField = None,
     on_overflow: OnOverflow = "error",
-    precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16 | int8")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
     ray: Annotated[str | None, typer.Option(help="Embed on Ray: local, auto, or HOST:PORT of a cluster.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --ray; default: one per node or GPU.")] = None,
@@ -76,6 +76,7 @@ def doctor(
     other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
     truncate_dim: Annotated[int | None, typer.Option(min=1, help="As `truncate_dim` in your settings.")] = None,
+    precision: Annotated[str, typer.Option(help="As `precision` in your settings.")] = "auto",
     text_field: TextField = None,
     on_overflow: OnOverflow = "error",
     as_json: Json = False,
@@ -90,7 +91,7 @@ def doctor(
     from dragon_finetune.index.doctor import examine
 
     health = examine(
-        FineTunedEmbedder(model, truncate_dim=truncate_dim, on_overflow=on_overflow),
+        FineTunedEmbedder(model, truncate_dim=truncate_dim, precision=precision, on_overflow=on_overflow),
         store,
         collections=collection or (),
         # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.

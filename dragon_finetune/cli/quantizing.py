@@ -24,15 +24,13 @@ def quantize(
 
     Example: dragon-finetune quantize chunks.jsonl --model models/finetuned --judged judged.json
     """
-    from dragon_finetune.embedding.quantising import quantise
     from dragon_finetune.evaluation.beir import chunk_files
-    from dragon_finetune.evaluation.int8 import judge_int8, questions_about
+    from dragon_finetune.evaluation.int8 import quantise_and_judge, questions_about
     from dragon_finetune.evaluation.runs import Corpus
     from dragon_finetune.model_folder import ModelFolder
 
     corpus = Corpus(chunk_files(judged, chunks), text_field=text_field).chunks
     questions = questions_about(ModelFolder.open(model).path, corpus, judged)
-    made = quantise(model, [chunk.text for chunk in corpus], seed=seed)
-    found = judge_int8(made, model, corpus, questions, seed=seed)
+    found = quantise_and_judge(model, corpus, questions, seed=seed)
     print_result(found.to_dict(), printable(str(found)), as_json)
     raise typer.Exit(0 if found.verdict == "accepted" else 1)

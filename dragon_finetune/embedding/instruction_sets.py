@@ -18,8 +18,6 @@ _STEPS = (
     ("avx512_bf16", "avx512_bf16", "avx512_bf16", ("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")),
     ("amx", "amx_int8", "amx_int8", ("AVX512_CORE_AMX", "AVX512_CORE_AMX_FP16", "AVX10_1_512_AMX")),
 )
-SATURATING = ("avx2", "avx512")
-"""Sets whose 8-bit products are added up in 16 bits, where two of them may not fit: weights get half the range."""
 
 
 def isa_limit() -> str:

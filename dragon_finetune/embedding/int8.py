@@ -4,7 +4,7 @@ import hashlib
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dragon_finetune.embedding.cache import cache_folder
 from dragon_finetune.embedding.fingerprint import fingerprint
@@ -16,6 +16,7 @@ from dragon_finetune.files import read_json, write_json
 from dragon_finetune.model_folder import ModelFolder
 
 MAX_LOSS, MIN_OVERLAP = 0.005, 0.95
+Parts = Literal["all", "feed-forward"]
 _RECORD, _IN_USE = "int8.json", "in_use.json"
 
 
@@ -61,6 +62,7 @@ class Int8:
         texts: how many it was calibrated on.
         seconds: what making it took.
         speed: how many times as fast as fp32 it embeds the texts it was calibrated on.
+        parts: which layers are in 8 bits (`quantising.quantise`).
         instructions: `instruction_sets.instruction_set` of the CPU.
         cosines: mean and least cosine of document vectors to fp32; None: not measured.
         pairings: what judged questions say; empty: nobody asked any.
@@ -72,6 +74,7 @@ class Int8:
     seconds: float
     speed: float
     instructions: str
+    parts: Parts
     cosines: tuple[float, float] | None = None
     pairings: tuple[Pairing, ...] = ()
 
@@ -97,8 +100,12 @@ class Int8:
         return hashlib.blake2b(f"{fingerprint} int8 {self.calibration}".encode(), digest_size=16).hexdigest()
 
     def save(self) -> None:
-        """Make this the int8 form of its model on this machine, with what was measured of it."""
+        """Keep what was measured beside the form, for `read_int8`."""
         write_json(self.path / _RECORD, self.to_dict())
+
+    def put_in_use(self) -> None:
+        """Make this the int8 form of its model on this machine, with what was measured of it."""
+        self.save()
         write_json(self.path.parent / _IN_USE, {"calibration": self.calibration})
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +139,8 @@ def int8_of(folder: ModelFolder) -> Int8 | None:
 
 def read_int8(path: Path) -> Int8 | None:
     """Return the int8 form in a folder; None: there is none, or it is damaged."""
+    if not (path / "model.xml").is_file():
+        return None
     try:
         record = read_json(path / _RECORD)
         pairings = [{name: value for name, value in each.items() if name != "accepted"} for each in record["pairings"]]
@@ -139,7 +148,7 @@ def read_int8(path: Path) -> Int8 | None:
             path=path,
             pairings=tuple(Pairing(**each) for each in pairings),
             cosines=record["cosines"] and tuple(record["cosines"]),
-            **{name: record[name] for name in ("calibration", "texts", "seconds", "speed", "instructions")},
+            **{name: record[name] for name in ("calibration", "texts", "seconds", "speed", "instructions", "parts")},
         )
     except (DragonFinetuneError, OSError, KeyError, TypeError):
         return None

@@ -17,8 +17,8 @@ import numpy as np
 from dragon_finetune.embedding.cache import PLACE
 from dragon_finetune.embedding.conversion import CONVERTED, written_whole
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
-from dragon_finetune.embedding.instruction_sets import SATURATING, instruction_set
-from dragon_finetune.embedding.int8 import Int8, int8_folder, read_int8
+from dragon_finetune.embedding.instruction_sets import instruction_set
+from dragon_finetune.embedding.int8 import Int8, Parts, int8_folder, read_int8
 from dragon_finetune.embedding.openvino_engine import OpenVinoEngine
 from dragon_finetune.embedding.openvino_import import load_nncf, load_openvino
 from dragon_finetune.errors import DataError, ModelError
@@ -28,18 +28,20 @@ _TEXTS = 200
 """Texts to calibrate on; NNCF's own default is 300, and from 200 on nothing changed here."""
 
 _BATCH, _ROUNDS = 8, 9
+_ATTENTION = r"(?i).*(attention|attn).*"  # in the names of BERT's kin, ModernBERT's and Nomic's
 
 
-def quantise(model: str | Path, texts: Sequence[str], *, seed: int = 0) -> Int8:
-    """Return the int8 form of a model, made by static quantisation (NNCF, preset for transformers), in the cache.
+def quantise(model: str | Path, texts: Sequence[str], *, parts: Parts = "all", seed: int = 0) -> Int8:
+    """Return an int8 form of a model, made by static quantisation (NNCF, preset for transformers), in the cache.
 
-    Softmax, layer norms and pooling stay in floating point, as the preset has it. Where 8-bit products are added up in
-    16 bits (no VNNI), weights get half their range, lest sums saturate (NNCF's `overflow_fix`). The same again is not
-    made twice; another one takes the place of what was in use, and nobody has measured it yet.
+    Softmax, layer norms and pooling stay in floating point, as the preset has it. The same again is not made twice. The
+    form is not in use before `Int8.put_in_use`.
 
     Args:
         model: a folder, a hub name, or "embedded".
         texts: those that are to be embedded; of many, 200 are drawn.
+        parts: "all" products with weights, or those of the "feed-forward" layers only: attention stays in floating
+            point. That finds more and is slower.
         seed: of the draw.
 
     Raises:
@@ -52,7 +54,7 @@ def quantise(model: str | Path, texts: Sequence[str], *, seed: int = 0) -> Int8:
     embedder = FineTunedEmbedder(model, engine="openvino", precision="fp32", device="cpu", on_overflow="truncate")
     nncf, instructions = load_nncf(), instruction_set()
     chosen = random.Random(seed).sample(sorted({*texts}), min(_TEXTS, len({*texts})))
-    how = [instructions, nncf.__version__, load_openvino().__version__]
+    how = [instructions, parts, nncf.__version__, load_openvino().__version__]
     calibration = hashlib.blake2b(json.dumps([chosen, how]).encode(), digest_size=8).hexdigest()
     place = int8_folder(embedder.folder) / calibration
     converted = embedder.engine.tokenizer_of(None) and place.parents[1] / CONVERTED
@@ -60,10 +62,10 @@ def quantise(model: str | Path, texts: Sequence[str], *, seed: int = 0) -> Int8:
         made = read_int8(place)
         if made is None:
             started = time.perf_counter()
-            written_whole(place, lambda draft: _write(embedder, converted, chosen, draft))
+            written_whole(place, lambda draft: _write(embedder, converted, chosen, parts, draft))
             seconds = time.perf_counter() - started
-            made = Int8(place, calibration, len(chosen), seconds, _speed(embedder, place, chosen), instructions)
-        made.save()
+            made = Int8(place, calibration, len(chosen), seconds, _speed(embedder, place, chosen), instructions, parts)
+            made.save()
     except OSError as error:
         raise ModelError(
             f"the int8 model can't be kept in {place} ({error}). Set {PLACE} to a folder that can be written."
@@ -84,7 +86,7 @@ def _speed(embedder: FineTunedEmbedder, place: Path, texts: Sequence[str]) -> fl
     return statistics.median(seconds[0]) / statistics.median(seconds[1])
 
 
-def _write(embedder: FineTunedEmbedder, converted: Path, texts: Sequence[str], folder: Path) -> None:
+def _write(embedder: FineTunedEmbedder, converted: Path, texts: Sequence[str], parts: Parts, folder: Path) -> None:
     nncf, openvino = load_nncf(), load_openvino()
     tokenizer, prompt = embedder.engine.tokenizer_of("document"), embedder.folder.prompts.document
 
@@ -93,7 +95,7 @@ def _write(embedder: FineTunedEmbedder, converted: Path, texts: Sequence[str], f
         ids = np.array([tokenizer.encode(prompt + text).ids], dtype=np.int64)
         return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
-    fix = nncf.OverflowFix.ENABLE if instruction_set() in SATURATING else nncf.OverflowFix.DISABLE
+    kept = [_ATTENTION] if parts == "feed-forward" else []
     # NNCF's own bars go to stdout, and it does not tell how often it goes through the texts.
     with redirect_stdout(io.StringIO()), progress(desc="calibrate", unit="text") as bar:
         graph = nncf.quantize(
@@ -101,7 +103,7 @@ def _write(embedder: FineTunedEmbedder, converted: Path, texts: Sequence[str], f
             nncf.Dataset(list(texts), inputs),
             subset_size=len(texts),
             model_type=nncf.ModelType.TRANSFORMER,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
+            ignored_scope=nncf.IgnoredScope(patterns=kept, validate=False),
         )
     folder.mkdir()
     openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)

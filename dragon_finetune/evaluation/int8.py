@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from dragon_finetune.chunks import ChunkRef
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.embedding.int8 import Int8, Pairing
+from dragon_finetune.embedding.int8 import Int8, Pairing, Parts
+from dragon_finetune.embedding.quantising import quantise
 from dragon_finetune.evaluation.judged import load_judged
 from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.evaluation.relevance import Relevance
@@ -56,10 +57,36 @@ def questions_about(model: Path, chunks: Sequence[ChunkRef], judged: Path | None
     return found if len(found) >= _FEWEST else []
 
 
+def quantise_and_judge(
+    model: str, chunks: Sequence[ChunkRef], questions: Sequence[Mapping[str, Any]], *, seed: int = 0
+) -> Int8:
+    """Return the int8 form of a model that is put in use: the fastest that is accepted, else the one that finds most.
+
+    Where 8 bits in all layers are refused, attention is left in floating point (`quantising.quantise`).
+
+    Args:
+        model: a folder, a hub name, or "embedded".
+        chunks: those that are to be embedded: some are calibrated on, all are searched.
+        questions: with `question` and `relevant_chunk_ids`; none: the first form is put in use unmeasured.
+        seed: of the sample and of the resampling.
+
+    Raises as `quantise`.
+    """
+    tried = []
+    for parts in get_args(Parts):
+        made = quantise(model, [chunk.text for chunk in chunks], parts=parts, seed=seed)
+        tried.append(judge_int8(made, model, chunks, questions, seed=seed))
+        if tried[-1].verdict != "refused":
+            break
+    best = tried[-1] if tried[-1].verdict != "refused" else max(tried, key=lambda form: form.pairings[0].overlap)
+    best.put_in_use()
+    return best
+
+
 def judge_int8(
     made: Int8, model: str, chunks: Sequence[ChunkRef], questions: Sequence[Mapping[str, Any]], *, seed: int = 0
 ) -> Int8:
-    """Return an int8 form with what was measured of it, and record that.
+    """Return an int8 form with what was measured of it, and keep that beside it.
 
     Args:
         made: a form of `model`.

@@ -12,7 +12,7 @@ from dragon_finetune.index.sample import Sample
 
 @dataclass(frozen=True)
 class Precisions:
-    """What is seen of a sample: which records are this model's in any precision, what is wrong, what is good to know."""
+    """What is seen of a sample: which records are this model's in any precision, what is wrong, what is of note."""
 
     agree: Any
     findings: list[Finding] = field(default_factory=list)

@@ -68,7 +68,7 @@ class VectorStore:
         Args:
             keys: one per vector.
             vectors: (texts, dimension).
-            precision: in which they were computed, which the shard notes: "fp32", "bf16" or "fp16".
+            precision: in which they were computed, which the shard notes: "fp32", "bf16", "fp16" or "int8".
 
         Raises:
             DataError: the disk is full or the folder can't be written; earlier shards are whole.

@@ -24,14 +24,18 @@ def pairing(documents: str, queries: str, figures: tuple) -> Pairing:
 def made(tiny, tmp_path_factory) -> Int8:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRAGON_FINETUNE_CACHE", str(tmp_path_factory.mktemp("int8")))
-        yield quantise(tiny, TEXTS)
+        form = quantise(tiny, TEXTS)
+        form.put_in_use()
+        yield form
 
 
 @pytest.fixture
 def judged(made):
     """Return a function that notes what was measured of the form."""
-    yield lambda *pairings, speed=1.5: replace(made, speed=speed, cosines=(0.998, 0.994), pairings=pairings).save()
-    made.save()
+    yield lambda *pairings, speed=1.5: replace(
+        made, speed=speed, cosines=(0.998, 0.994), pairings=pairings
+    ).put_in_use()
+    made.put_in_use()
 
 
 def embedder(model: Path, precision: str = "int8", **options) -> FineTunedEmbedder:
@@ -61,7 +65,7 @@ def test_it_is_made_once_per_calibration(tiny, made):
     assert file.stat().st_mtime_ns == before
     other = quantise(tiny, TEXTS[:2])
     assert other.path != made.path
-    assert int8_of(embedder(tiny).folder) == other
+    assert int8_of(embedder(tiny).folder) == made
     assert quantise(tiny, TEXTS) == made
     assert file.stat().st_mtime_ns == before
 
@@ -132,4 +136,4 @@ def test_a_damaged_record_counts_as_none(tiny, made, damage):
     (made.path / "int8.json").write_text(damage, encoding="utf-8")
     with pytest.raises(ModelError, match="has no int8 form"):
         assert embedder(tiny).fingerprint
-    made.save()
+    made.put_in_use()

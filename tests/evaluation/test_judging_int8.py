@@ -8,7 +8,7 @@ from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.chunks import read_chunks
 from dragon_finetune.embedding.int8 import int8_of
 from dragon_finetune.embedding.quantising import quantise
-from dragon_finetune.evaluation.int8 import judge_int8, questions_about
+from dragon_finetune.evaluation.int8 import judge_int8, quantise_and_judge, questions_about
 from dragon_finetune.evaluation.metrics import ndcg_at_10
 from dragon_finetune.evaluation.training_queries import write_training_queries
 from dragon_finetune.pair import Pair
@@ -34,7 +34,8 @@ def asked(texts=TEXTS) -> list[dict]:
 
 @pytest.mark.filterwarnings("ignore:int8 of .* is unmeasured")
 def test_figures_are_those_of_a_plain_count(tiny, chunks):
-    quantise(tiny, TEXTS)
+    made = quantise(tiny, TEXTS)
+    made.put_in_use()
     forms = {name: FineTunedEmbedder(tiny, precision=name, device="cpu") for name in ("fp32", "int8")}
     documents = {name: form.encode(TEXTS, role="document") for name, form in forms.items()}
     queries = {name: form.encode([text[4:30] for text in TEXTS], role="query") for name, form in forms.items()}
@@ -43,7 +44,7 @@ def test_figures_are_those_of_a_plain_count(tiny, chunks):
         scores = queries[queries_of] @ documents[documents_of].T
         return float(np.mean([ndcg_at_10(row, [place]) for place, row in enumerate(scores)]))
 
-    made = judge_int8(quantise(tiny, TEXTS), str(tiny), chunks, asked())
+    made = judge_int8(made, str(tiny), chunks, asked())
     assert made == int8_of(FineTunedEmbedder(tiny).folder)
     assert {(each.documents, each.queries) for each in made.pairings} == {
         ("int8", "int8"),
@@ -69,6 +70,18 @@ def test_what_was_refused_can_be_judged_again(tiny, chunks):
     made = quantise(tiny, TEXTS)
     once = judge_int8(made, str(tiny), chunks, asked())
     assert judge_int8(once, str(tiny), chunks, asked()) == once
+
+
+def test_attention_stays_in_floating_point_where_all_layers_are_refused(tiny, chunks):
+    whole = judge_int8(quantise(tiny, TEXTS), str(tiny), chunks, asked())
+    found = quantise_and_judge(str(tiny), chunks, asked())
+    assert found == int8_of(FineTunedEmbedder(tiny).folder)
+    part = quantise(tiny, TEXTS, parts="feed-forward")
+    assert found.parts == ("all" if whole.verdict == "accepted" or part.verdict == "refused" else "feed-forward")
+    graphs = [
+        (form.path / "model.xml").read_text(encoding="utf-8").count('type="FakeQuantize"') for form in (whole, part)
+    ]
+    assert graphs[0] > graphs[1] > 0
 
 
 def test_recorded_queries_are_asked_where_no_others_are(tiny, chunks, tmp_path):

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:int8 of .* is unmeasured")
 @pytest.fixture
 def made(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("DRAGON_FINETUNE_CACHE", str(tmp_path / "cache"))
-    return quantise(tiny, TEXTS)
+    form = quantise(tiny, TEXTS)
+    form.put_in_use()
+    return form
 
 
 def embedder(model, precision):
@@ -54,7 +56,7 @@ def pairings(**figures):
 
 def test_an_accepted_int8_index_is_fresh(tiny, made, tmp_path):
     folder = store(tmp_path / "store", (embedder(tiny, "int8"), TEXTS))
-    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=GOOD)).save()
+    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=GOOD)).put_in_use()
     for precision in ("int8", "fp32", "auto"):
         found, notes = look(embedder(tiny, precision), folder)
         assert found == []
@@ -68,17 +70,17 @@ def test_what_nobody_measured_or_what_was_refused_is_not(tiny, made, tmp_path):
     assert look(embedder(tiny, "int8"), quick)[0] == ["unmeasured"]
     assert look(embedder(tiny, "int8"), exact)[0] == ["unmeasured"]
     assert look(embedder(tiny, "fp32"), exact)[0] == []
-    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=BAD)).save()
+    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=BAD)).put_in_use()
     assert look(embedder(tiny, "fp32"), quick)[0] == ["refused"]
     assert look(embedder(tiny, "int8"), exact)[0] == ["unmeasured"]
-    replace(made, pairings=pairings(int8_int8=BAD, int8_fp32=GOOD, fp32_int8=BAD)).save()
+    replace(made, pairings=pairings(int8_int8=BAD, int8_fp32=GOOD, fp32_int8=BAD)).put_in_use()
     assert look(embedder(tiny, "int8"), quick)[0] == []
 
 
 def test_a_mixture_of_documents_is_found(tiny, made, tmp_path):
     both = (embedder(tiny, "int8"), TEXTS[:12]), (embedder(tiny, "fp32"), TEXTS[12:])
     folder = store(tmp_path / "store", *both)
-    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=GOOD, fp32_int8=GOOD)).save()
+    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=GOOD, fp32_int8=GOOD)).put_in_use()
     for precision in ("int8", "fp32"):
         assert look(embedder(tiny, precision), folder)[0] == ["mixed"]
 
