@@ -173,14 +173,17 @@ class DenseEmbedder:
         return pooled(vectors, owners, lengths, len(texts))
 
     def _forward(self, texts: Sequence[str], tokens: Sequence[int], role: Role | None, batching: Batching) -> Vectors:
-        """Return unit vectors of texts within the limit (or to be cut to it), in order."""
+        """Return unit vectors of texts within the limit (or to be cut to it), in order; equal texts embedded once."""
         engine = self.engine
         limit = self.folder.limit
-        lengths = [min(count, limit or count) for count in tokens]
+        once = dict(zip(texts, tokens, strict=True))
+        rows = {text: row for row, text in enumerate(once)}
+        lengths = [min(count, limit or count) for count in once.values()]
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), batching.max_rows)
         with progress(total=sum(lengths), desc="embed", unit="token", show=batching.show) as bar:
             prompt = self.folder.prompts.of(role)
-            vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
+            vectors = embed_sorted(engine, list(once), lengths, prompt, batcher, role=role, bar=bar)
+        vectors = vectors[[rows[text] for text in texts]] if len(once) < len(texts) else vectors
         return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:

@@ -32,9 +32,8 @@ def made(tiny, tmp_path_factory) -> Int8:
 @pytest.fixture
 def judged(made):
     """Return a function that notes what was measured of the form."""
-    yield lambda *pairings, speed=1.5: replace(
-        made, speed=speed, cosines=(0.998, 0.994), pairings=pairings
-    ).put_in_use()
+    known = replace(made, cosines=(0.998, 0.994))
+    yield lambda *pairings, speed=1.5: replace(known, speed=speed, pairings=pairings).put_in_use()
     made.put_in_use()
 
 
