@@ -1,6 +1,6 @@
 """Vectors on disk: Parquet shards of one encoder, keyed by the hash of the text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,6 +56,14 @@ class VectorStore:
         shard, row = self._places[key]
         vector: Vectors = _vectors(shard)[row]
         return vector
+
+    def parts(self) -> Iterator[tuple[list[bytes], Vectors]]:
+        """Yield the keys and vectors, (keys, dimension), shard by shard."""
+        held: dict[Path, list[tuple[bytes, int]]] = {}
+        for key, (shard, row) in self._places.items():
+            held.setdefault(shard, []).append((key, row))
+        for shard, rows in held.items():
+            yield [key for key, _ in rows], _vectors(shard)[[row for _, row in rows]]
 
     def precision_of(self, keys: Iterable[bytes]) -> str:
         """Return the precision in which all these vectors were computed, or that which is not "fp32"."""
