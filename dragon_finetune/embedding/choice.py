@@ -23,6 +23,7 @@ from dragon_finetune.embedding.probes import fastest_budget, probes
 from dragon_finetune.embedding.torch_engine import TorchEngine
 from dragon_finetune.errors import DragonFinetuneError, ModelError, SettingsError
 from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.progress import progress
 
 _MIN_COSINE = 0.999
 _BUDGETS = {"cpu": (512, 1024, 2048, 4096), "accelerator": (8192, 16384, 32768, 65536)}
@@ -148,7 +149,9 @@ class EngineChoice:
                 warnings.warn(f"the converted model in {target} is damaged and made anew: {error}", stacklevel=3)
                 shutil.rmtree(target)
         try:
-            convert(self._load_model(), target)  # type: ignore[arg-type]
+            with progress(total=1, desc="convert to OpenVINO, once", unit="model") as bar:
+                convert(self._load_model(), target)  # type: ignore[arg-type]
+                bar.update(1)
         except OSError as error:
             raise ModelError(
                 f"the converted model can't be kept in {target} ({error}). Set {PLACE} to a folder that can be "

@@ -55,7 +55,7 @@ class Compact:
     ranges: Vectors
     kind: Kind
 
-    def nearest(self, queries: Vectors, count: int = 10, *, rescored: int = 4) -> Any:
+    def nearest(self, queries: Vectors, count: int = 10, *, rescored: int = 4, by: "Compact | None" = None) -> Any:
         """Return the places of the nearest texts of each query, (queries, count), nearest first.
 
         Bits are compared with the signs of the query; the `rescored` x `count` nearest texts are then compared with its
@@ -65,6 +65,7 @@ class Compact:
             queries: unit vectors, (queries, dimension).
             count: how many.
             rescored: times as many are looked at again; 1: none is.
+            by: the same texts, in the same order, in more room, that are looked at again; default: the bits themselves.
         """
         restored = self._restored(queries.shape[1])
         if self.kind == "int8":
@@ -73,7 +74,8 @@ class Compact:
         first = np.argsort(-(signs @ restored.T), axis=1, kind="stable")[:, : count * rescored]
         if rescored == 1:
             return first
-        again = np.einsum("qd,qcd->qc", queries, restored[first])
+        finer = restored if by is None else by._restored(queries.shape[1])
+        again = np.einsum("qd,qcd->qc", queries, finer[first])
         return np.take_along_axis(first, np.argsort(-again, axis=1, kind="stable")[:, :count], axis=1)
 
     def _restored(self, dimension: int) -> Vectors:

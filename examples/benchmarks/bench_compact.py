@@ -65,6 +65,7 @@ def main() -> None:
             "int8": eight.nearest(asked),
             "binary": bits.nearest(asked, rescored=1),
             "binary, rescored": bits.nearest(asked),
+            "rescored by int8": bits.nearest(asked, by=eight),
         }
         for name, nearest in found.items():
             test = paired_test(before, ndcg(nearest, right, len(texts)))

@@ -64,7 +64,10 @@ def test_rescoring_finds_more_than_bits_alone():
     def shared(found):
         return np.mean([len({*one} & {*two}) for one, two in zip(exact.tolist(), found.tolist(), strict=True)])
 
-    assert shared(compact.nearest(queries, rescored=4)) > shared(compact.nearest(queries, rescored=1))
+    ranges = np.stack([vectors.min(axis=0), vectors.max(axis=0)])
+    finer = Compact([], to_int8(vectors, ranges), ranges, "int8")
+    alone, again = (shared(compact.nearest(queries, rescored=times)) for times in (1, 4))
+    assert alone < again < shared(compact.nearest(queries, rescored=4, by=finer))
 
 
 def test_what_is_not_there_is_told(embedder, tmp_path):
