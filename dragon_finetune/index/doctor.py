@@ -107,7 +107,7 @@ def _look(
         return _Look(health)
     if unknown := note_unknown(embedder, sample):
         health.notes.append(unknown)
-    seen = precisions(embedder, sample)
+    seen = precisions(embedder, sample, collection)
     agree = seen.agree
     health.findings += seen.findings
     health.notes += seen.notes

@@ -47,3 +47,13 @@ def test_int8_without_a_form_names_the_command(place, tiny, cli):
     done = cli("embed", "chunks.jsonl", "--out", "shards", "--precision", "int8", "-m", tiny)
     assert done.returncode == 2
     assert "dragon-finetune quantize CHUNKS..." in done.stderr
+
+
+def test_vectors_in_less_room(place, tiny, cli):
+    done = cli("embed", "chunks.jsonl", "--out", "shards", "--vectors", "int8", "-m", tiny)
+    assert done.returncode == 0, done.stderr
+    (file,) = (place / "shards").glob("*-int8.parquet")
+    assert f"all vectors in int8: {file}" in done.stdout
+    wrong = cli("embed", "chunks.jsonl", "--out", "shards", "--vectors", "int4", "-m", tiny)
+    assert wrong.returncode == 2
+    assert "it is float32, int8 or binary" in wrong.stderr

@@ -13,6 +13,7 @@ from dragon_finetune.index.bulk import embed_files
 from dragon_finetune.index.chroma import Record, open_client, upsert
 from dragon_finetune.index.collection import open_collection, require_loadable
 from dragon_finetune.index.doctor import examine
+from dragon_finetune.index.loading import load_collection
 from dragon_finetune.index.shards import VectorStore
 
 WORDS = " ".join(CORPUS).split()
@@ -97,3 +98,15 @@ def test_shards_and_collections_keep_them_apart(tiny, made, tmp_path, write_json
     require_loadable(str(tmp_path / "chroma"), "books", quick)
     with pytest.raises(StaleIndexError):
         require_loadable(str(tmp_path / "chroma"), "books", exact)
+
+
+def test_an_int8_index_of_another_machine_is_not_passed(tiny, made, tmp_path, write_jsonl, monkeypatch):
+    file = write_jsonl("chunks.jsonl", [{"text": text} for text in TEXTS])
+    embed_files([file], tmp_path / "shards", embedder(tiny, "int8"))
+    load_collection([file], tmp_path / "shards", embedder(tiny, "int8"), str(tmp_path / "chroma"), "books")
+    replace(made, pairings=pairings(int8_int8=GOOD, int8_fp32=GOOD)).put_in_use()
+    assert look(embedder(tiny, "fp32"), tmp_path / "chroma")[0] == []
+    quantise(tiny, TEXTS[:9]).put_in_use()
+    assert look(embedder(tiny, "fp32"), tmp_path / "chroma")[0][:1] == ["unmeasured"]
+    monkeypatch.setenv("DRAGON_FINETUNE_CACHE", str(tmp_path / "elsewhere"))
+    assert look(embedder(tiny, "fp32"), tmp_path / "chroma")[0][:1] == ["unmeasured"]
