@@ -25,7 +25,7 @@ from dragon_finetune.errors import DataError, ModelError
 from dragon_finetune.progress import progress
 
 _TEXTS = 200
-"""Texts to calibrate on; NNCF's own default is 300, and from 200 on nothing changed here."""
+"""Texts to calibrate on, at most; NNCF's own default is 300 (`nncf.quantize`, subset_size)."""
 
 _BATCH, _ROUNDS = 8, 9
 _ATTENTION = r"(?i).*(attention|attn).*"  # in the names of BERT's kin, ModernBERT's and Nomic's

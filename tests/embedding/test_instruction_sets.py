@@ -36,19 +36,10 @@ def test_a_limit_that_nobody_knows_limits_nothing(monkeypatch):
 
 @pytest.mark.skipif(instruction_set() == "other", reason="this CPU has no AVX2")
 def test_openvino_keeps_to_it(tiny, tmp_path):
-    limits = {
-        "ONEDNN_MAX_CPU_ISA": LIMITS["avx2"],
-        "ONEDNN_VERBOSE": "profile_create",
-        "DRAGON_FINETUNE_CACHE": str(tmp_path),
-    }
+    limits = {"ONEDNN_MAX_CPU_ISA": LIMITS["avx2"], "ONEDNN_VERBOSE": "profile_create"}
+    environment = {**os.environ, **limits, "DRAGON_FINETUNE_CACHE": str(tmp_path)}
     code = EMBED.format(model=str(tiny))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **limits, "DRAGON_FINETUNE_CACHE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     said = [line for line in done.stdout.splitlines() if ",cpu,isa:" in line]
     assert said
     assert all(line.endswith("isa:Intel AVX2") for line in said)
