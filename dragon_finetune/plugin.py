@@ -111,6 +111,7 @@ def _embedder(model_path: str, options: ModelOptions) -> FineTunedEmbedder:
     return FineTunedEmbedder(
         model_path,
         precision=options.precision,
+        allow_int8=options.allow_int8,
         engine=options.engine,
         budget=options.budget,
         on_overflow=options.on_overflow,

@@ -22,7 +22,7 @@ WAYS_TO_SPLIT = (
     "command line; `truncate` in its place cuts them off"
 )
 """What a refusal of long texts tells to do: the names are those that are read here."""
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 DEFAULT_TUNED_FOLDER = "models/finetuned"
 
 
@@ -38,7 +38,8 @@ class ModelOptions(_Layered):
             folder records.
         on_overflow: what to do with a text over the limit: "error" refuses it, "split" embeds its pieces and pools them
             by their tokens, "truncate" cuts it off.
-        precision: "auto" takes the fastest whose vectors agree with fp32.
+        precision: "auto" takes the fastest whose vectors agree with fp32. "int8": what `dragon-finetune quantize` made.
+        allow_int8: let "auto" take int8 too, where it was made, accepted and is faster. Default: false.
         engine: "auto" takes the fastest of this machine.
         budget: padded tokens of one batch. Default: measured once on this machine.
         device: a torch device such as "cpu" or "cuda:1". Default: the best at hand.
@@ -55,6 +56,7 @@ class ModelOptions(_Layered):
     model_path: str | None = None
     on_overflow: OnOverflow = "error"
     precision: Precision = "auto"
+    allow_int8: bool = False
     engine: Literal["auto", "torch", "openvino"] = "auto"
     budget: int | None = None
     device: str | None = None

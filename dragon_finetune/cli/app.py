@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from dragon_finetune.cli import exporting, host, improving, index, judging, making, searching, serving, text, words
+from dragon_finetune.cli import (
+    exporting,
+    host,
+    improving,
+    index,
+    judging,
+    making,
+    quantizing,
+    searching,
+    serving,
+    text,
+    words,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +28,7 @@ GROUPS = {
     "Make": (improving.improve, text.audit, text.chunk, words.lexicon, making.pairs),
     "Train": (making.train, searching.search),
     "Judge": (judging.evaluate, judging.compare, judging.calibrate),
-    "Index": (index.embed, index.doctor),
+    "Index": (quantizing.quantize, index.embed, index.doctor),
     "Use": (serving.serve, exporting.export, host.plugins, host.demo),
 }
 for group, commands in GROUPS.items():

@@ -20,8 +20,9 @@ def embed(
     replace: Annotated[bool, typer.Option(help="Take out what these files held before and hold no more.")] = False,
     text_field: TextField = None,
     on_overflow: OnOverflow = "error",
-    precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16 | int8")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
+    vectors: Annotated[str, typer.Option(help="float32 | int8 | binary: also write all in less room.")] = "float32",
     ray: Annotated[str | None, typer.Option(help="Embed on Ray: local, auto, or HOST:PORT of a cluster.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --ray; default: one per node or GPU.")] = None,
     gpus_per_worker: Annotated[float, typer.Option(min=0, help="Of --ray; 0.5 shares one.")] = 0,
@@ -34,6 +35,8 @@ def embed(
     """
     if (store is None) != (collection is None):
         raise SettingsError("--store and --collection go together: give both or neither.")
+    if vectors not in ("float32", "int8", "binary"):
+        raise SettingsError(f"--vectors is {vectors!r}; it is float32, int8 or binary.")
     if replace and store is None:
         raise SettingsError("--replace takes records out of a collection: give --store and --collection too.")
     if ray is None and (workers is not None or gpus_per_worker):
@@ -58,6 +61,11 @@ def embed(
     done = f"{result.embedded} texts embedded, {result.already_done} were done already"
     by = ", ".join(result.engines) if ray else embedder.engine.name
     print(printable(f"{done}: {out} ({by or 'nothing to embed'})"))
+    if vectors != "float32":
+        from dragon_finetune.index.compact import write_compact
+
+        file = write_compact(out, embedder, vectors)  # type: ignore[arg-type]
+        print(printable(f"all vectors in {vectors}: {file} ({file.stat().st_size / 1e6:.1f} MB)"))
     if store and collection:
         from dragon_finetune.index.distributed.sources import reader_of
         from dragon_finetune.index.loading import load_collection
@@ -76,6 +84,7 @@ def doctor(
     other: Annotated[list[str] | None, typer.Option(help="A model that may have made stale vectors.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Records to embed again per collection.")] = 64,
     truncate_dim: Annotated[int | None, typer.Option(min=1, help="As `truncate_dim` in your settings.")] = None,
+    precision: Annotated[str, typer.Option(help="As `precision` in your settings.")] = "auto",
     text_field: TextField = None,
     on_overflow: OnOverflow = "error",
     as_json: Json = False,
@@ -90,7 +99,7 @@ def doctor(
     from dragon_finetune.index.doctor import examine
 
     health = examine(
-        FineTunedEmbedder(model, truncate_dim=truncate_dim, on_overflow=on_overflow),
+        FineTunedEmbedder(model, truncate_dim=truncate_dim, precision=precision, on_overflow=on_overflow),
         store,
         collections=collection or (),
         # What the shell makes of `--chunks *.jsonl`: one file for the option, the others stand alone.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 from dragon_finetune.embedding.cache import PLACE, cache_folder, recall, remember
-from dragon_finetune.embedding.conversion import convert
+from dragon_finetune.embedding.conversion import CONVERTED, convert
 from dragon_finetune.embedding.engine import Engine, Vectors
 from dragon_finetune.embedding.fingerprint import fingerprint
 from dragon_finetune.embedding.hardware import (
@@ -16,14 +16,15 @@ from dragon_finetune.embedding.hardware import (
     has_openvino,
     openvino_version,
 )
-from dragon_finetune.embedding.openvino_engine import OpenVinoEngine
+from dragon_finetune.embedding.instruction_sets import isa_limit
+from dragon_finetune.embedding.int8 import Int8
+from dragon_finetune.embedding.openvino_engine import Int8Engine, OpenVinoEngine
 from dragon_finetune.embedding.probes import fastest_budget, probes
 from dragon_finetune.embedding.torch_engine import TorchEngine
 from dragon_finetune.errors import DragonFinetuneError, ModelError, SettingsError
 from dragon_finetune.model_folder import ModelFolder
+from dragon_finetune.progress import progress
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-ENGINES = ("auto", "torch", "openvino")
 _MIN_COSINE = 0.999
 _BUDGETS = {"cpu": (512, 1024, 2048, 4096), "accelerator": (8192, 16384, 32768, 65536)}
 _DEFAULT_BUDGET = {"cpu": 1024, "accelerator": 16384}
@@ -38,13 +39,21 @@ class EngineChoice:
         engine: "auto", "torch" or "openvino".
         precision: "auto", "fp32", "bf16" or "fp16". Anything but auto is taken at its word, unchecked.
         device: a torch device name, or None for the best at hand. OpenVINO runs on the CPU only.
+        int8: the int8 form that embeds in place of all that (`int8.int8_in_use`).
 
     Raises:
         SettingsError: a combination that can't be.
     """
 
     def __init__(
-        self, folder: ModelFolder, load: "Callable[[], object]", *, engine: str, precision: str, device: str | None
+        self,
+        folder: ModelFolder,
+        load: "Callable[[], object]",
+        *,
+        engine: str,
+        precision: str,
+        device: str | None,
+        int8: Int8 | None = None,
     ) -> None:
         if engine == "openvino" and (precision == "fp16" or (device or "cpu") != "cpu"):
             raise SettingsError(f"OpenVINO runs here on the CPU in fp32 or bf16, not in {precision} on {device}.")
@@ -53,12 +62,15 @@ class EngineChoice:
         self._folder, self._load_model = folder, load
         self._engine, self._precision, self._device = engine, precision, device
         self._cache = cache_folder(fingerprint(folder, dense_only=True))
-        self._key = "|".join(
-            (engine, precision, device or "auto", platform.machine(), openvino_version(), str(has_nvidia()))
-        )
+        self._int8 = int8
+        machine = (platform.machine(), openvino_version(), str(has_nvidia()), *filter(None, [isa_limit()]))
+        self._key = "|".join((engine, precision, device or "auto", *machine))
 
     def open(self) -> Engine:
         """Return the engine: the one remembered for this machine, or the first candidate that agrees with fp32."""
+        if self._int8:
+            queries = self._build("openvino-fp32") if self._int8.queries == "fp32" else None
+            return Int8Engine(self._int8.path, queries)  # type: ignore[arg-type]
         remembered = recall(self._cache, f"engine {self._key}")
         if remembered:
             try:
@@ -129,7 +141,7 @@ class EngineChoice:
         kind, precision = name.split("-")
         if kind == "torch":
             return TorchEngine(self._load_model(), precision)  # type: ignore[arg-type]
-        target = self._cache / "openvino"
+        target = self._cache / CONVERTED
         if (target / "model.xml").is_file() and not self._folder.routed:
             try:
                 return OpenVinoEngine(target, precision).open()
@@ -137,7 +149,9 @@ class EngineChoice:
                 warnings.warn(f"the converted model in {target} is damaged and made anew: {error}", stacklevel=3)
                 shutil.rmtree(target)
         try:
-            convert(self._load_model(), target)  # type: ignore[arg-type]
+            with progress(total=1, desc="convert to OpenVINO, once", unit="model") as bar:
+                convert(self._load_model(), target)  # type: ignore[arg-type]
+                bar.update(1)
         except OSError as error:
             raise ModelError(
                 f"the converted model can't be kept in {target} ({error}). Set {PLACE} to a folder that can be "

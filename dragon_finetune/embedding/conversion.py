@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from dragon_finetune.errors import ModelError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+CONVERTED = "openvino"
+"""The folder of the converted model, in the cache of its model."""
+
 
 def convert(model: "SentenceTransformer", target: Path) -> Path:
     """Write the OpenVINO form of a loaded model into the folder `target`, whole or not at all; return `target`.
@@ -24,17 +28,22 @@ def convert(model: "SentenceTransformer", target: Path) -> Path:
     """
     if is_routed(model):
         raise ModelError("OpenVINO can't follow a router, whose queries and documents go different ways.")
+    written_whole(target, lambda draft: _write_openvino(model, draft))
+    return target
+
+
+def written_whole(target: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a folder of a model, which comes to `target` whole or not at all, unless one is there."""
     if (target / "model.xml").is_file():
-        return target
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
-        _write_openvino(model, Path(draft) / "openvino")
+        write(Path(draft) / target.name)
         try:
-            (Path(draft) / "openvino").rename(target)
+            (Path(draft) / target.name).rename(target)
         except OSError:
             if not (target / "model.xml").is_file():  # else another process was faster
                 raise
-    return target
 
 
 def _write_openvino(model: "SentenceTransformer", folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dragon_finetune.embedding.choice import EngineChoice
 from dragon_finetune.embedding.engine import Engine, Vectors, embed_sorted
 from dragon_finetune.embedding.fingerprint import vector_key
+from dragon_finetune.embedding.int8 import Int8, int8_in_use, warn_of_int8
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.unit import pooled, require_sound, unit
 from dragon_finetune.errors import DataError, TokenLimitError
@@ -41,10 +42,11 @@ class DenseEmbedder:
         folder: the model, and
         name: what it is called.
         options: how; `embedder.FineTunedEmbedder` says what each means.
+        form: the int8 form to use whatever was found of it; None: as the options say.
     """
 
-    def __init__(self, folder: ModelFolder, name: str, options: EmbedderOptions) -> None:
-        self.folder, self.name, self.options = folder, name, options
+    def __init__(self, folder: ModelFolder, name: str, options: EmbedderOptions, form: Int8 | None = None) -> None:
+        self.folder, self.name, self.options, self._form = folder, name, options, form
         self._engine: Engine | None = None
         self._opening = threading.Lock()
         self._counters: dict[Role | None, TokenCounter] = {}
@@ -60,13 +62,22 @@ class DenseEmbedder:
         )
 
     @cached_property
+    def int8(self) -> Int8 | None:
+        """The int8 form that embeds documents; None: they are embedded in another precision. Raises ModelError."""
+        return self._form or int8_in_use(self.folder, self.options)
+
+    @cached_property
     def _choice(self) -> EngineChoice:
+        given = self.options
+        if given.precision == "int8" and self._form is None:
+            warn_of_int8(self.folder, self.int8)
         return EngineChoice(
             self.folder,
             lambda: self.model,
-            engine=self.options.engine,
-            precision=self.options.precision,
-            device=self.options.device,
+            engine=given.engine,
+            precision="fp32" if given.precision == "int8" else given.precision,
+            device=given.device,
+            int8=self.int8,
         )
 
     @property
@@ -162,14 +173,17 @@ class DenseEmbedder:
         return pooled(vectors, owners, lengths, len(texts))
 
     def _forward(self, texts: Sequence[str], tokens: Sequence[int], role: Role | None, batching: Batching) -> Vectors:
-        """Return unit vectors of texts within the limit (or to be cut to it), in order."""
+        """Return unit vectors of texts within the limit (or to be cut to it), in order; equal texts embedded once."""
         engine = self.engine
         limit = self.folder.limit
-        lengths = [min(count, limit or count) for count in tokens]
+        once = dict(zip(texts, tokens, strict=True))
+        rows = {text: row for row, text in enumerate(once)}
+        lengths = [min(count, limit or count) for count in once.values()]
         batcher = TokenBatcher(self._batch_budget(engine, sum(lengths)), batching.max_rows)
         with progress(total=sum(lengths), desc="embed", unit="token", show=batching.show) as bar:
             prompt = self.folder.prompts.of(role)
-            vectors = embed_sorted(engine, texts, lengths, prompt, batcher, role=role, bar=bar)
+            vectors = embed_sorted(engine, list(once), lengths, prompt, batcher, role=role, bar=bar)
+        vectors = vectors[[rows[text] for text in texts]] if len(once) < len(texts) else vectors
         return unit(vectors[:, : self.options.truncate_dim]) if self.options.truncate_dim else vectors
 
     def _batch_budget(self, engine: Engine, tokens: int) -> int:

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dragon_finetune.embedding.dense import Batching, DenseEmbedder
 from dragon_finetune.embedding.engine import Engine, Vectors
 from dragon_finetune.embedding.fingerprint import document_fingerprint, fingerprint, is_mark_of
+from dragon_finetune.embedding.int8 import Int8
 from dragon_finetune.embedding.options import EmbedderOptions
 from dragon_finetune.embedding.roles import role_of_prefix
 from dragon_finetune.known_prompts import warn_without_prompts
@@ -31,7 +33,8 @@ class FineTunedEmbedder:
     Args:
         model_path: a trained folder, a hub name, or "embedded".
         precision: "fp32", "bf16", "fp16", or "auto": the fastest that the hardware has and whose vectors of 32 probe
-            texts have a cosine of at least 0.999 to those of fp32.
+            texts have a cosine of at least 0.999 to those of fp32. "int8": what `dragon-finetune quantize` made and
+            judged (`embedding.int8`); fp32, with a warning, where that was refused.
         on_overflow: what to do with a text over the model's limit: "error" refuses the whole call and names the
             texts; "split" embeds token-exact pieces and pools them by token count; "truncate" cuts, counts and warns.
         device: a torch device name; default: the best one at hand.
@@ -42,6 +45,7 @@ class FineTunedEmbedder:
         engine: "torch", "openvino" (CPU only), or "auto".
         budget: tokens per padded batch; default: what a short measurement finds fastest, remembered per machine.
         dense_only: leave out the words and the level of distances that the folder may hold (`lexical`).
+        allow_int8: let "auto" take int8 too, where it was made, measured and accepted.
         first_query_check: called once with this embedder, before its first query: a host's check of its index
             (`index.freshness`).
     """
@@ -60,6 +64,7 @@ class FineTunedEmbedder:
         engine: str = "auto",
         budget: int | None = None,
         dense_only: bool = False,
+        allow_int8: bool = False,
         first_query_check: "Callable[[FineTunedEmbedder], None] | None" = None,
     ) -> None:
         self.model_path = str(model_path)
@@ -74,12 +79,23 @@ class FineTunedEmbedder:
             engine=engine,
             budget=budget,
             dense_only=dense_only,
+            allow_int8=allow_int8,
         )
         self._first_query_check = first_query_check
+        self._form: Int8 | None = None
 
     def like(self, model_path: str | Path | None = None, **changes: Any) -> "FineTunedEmbedder":
         """Return an embedder with these options but for `changes`, of this model or of another; it checks no store."""
-        return FineTunedEmbedder(model_path or self.model_path, **{**self.options.to_dict(), **changes})
+        other = FineTunedEmbedder(model_path or self.model_path, **{**self.options.to_dict(), **changes})
+        if model_path is None and "precision" not in changes:
+            other._form = self._form
+        return other
+
+    def with_int8(self, form: Int8) -> "FineTunedEmbedder":
+        """Return an embedder of this model in an int8 form, queries too, whatever was found of it."""
+        other = self.like(precision="int8", engine="openvino", device="cpu")
+        other._form = replace(form, pairings=())
+        return other
 
     @cached_property
     def folder(self) -> ModelFolder:
@@ -91,22 +107,31 @@ class FineTunedEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that changes a vector (see `embedding.fingerprint`)."""
-        return fingerprint(self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
+        given = self.options
+        mark = fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
+        return self._in_its_precision(mark)
 
     @cached_property
     def document_fingerprint(self) -> str:
         """Hash of everything that changes a document's vector: what an index or a shard depends on."""
         given = self.options
-        return document_fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
+        mark = document_fingerprint(self.folder, truncate_dim=given.truncate_dim, dense_only=given.dense_only)
+        return self._in_its_precision(mark)
+
+    def _in_its_precision(self, mark: str) -> str:
+        # fp32, bf16 and fp16 agree so nearly that they count as one; int8 is another encoder.
+        return self.dense.int8.mark(mark) if self.dense.int8 else mark
 
     def recognises(self, mark: str) -> bool:
         """Tell whether a fingerprint found beside stored vectors is this encoder's (see `fingerprint.is_mark_of`)."""
+        if self.dense.int8:
+            return mark == self.document_fingerprint
         return is_mark_of(mark, self.folder, truncate_dim=self.options.truncate_dim, dense_only=self.options.dense_only)
 
     @cached_property
     def dense(self) -> DenseEmbedder:
         """What makes the dense vectors: all of a vector, unless the folder has a lexicon or a level of distances."""
-        return DenseEmbedder(self.folder, self.model_path, self.options)
+        return DenseEmbedder(self.folder, self.model_path, self.options, self._form)
 
     @property
     def model(self) -> "SentenceTransformer":

@@ -1,9 +1,14 @@
-"""The one place that imports OpenVINO: without what it tells its vendor, or leaves in the home."""
+"""The one place that imports OpenVINO and NNCF: without what they tell their vendor, or leave in the home."""
 
+import logging
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+
+from dragon_finetune.errors import MissingExtraError
 
 _TELEMETRY = "openvino_telemetry"
 _TOOLS = "openvino.tools.ovc"
@@ -19,16 +24,44 @@ def load_openvino() -> Any:
     imported before us is given the same silent stand-in.
     """
     with _IMPORTING:
-        known = sys.modules.get(_TELEMETRY)
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-        try:
+        with _telemetry_hidden():
             import openvino
-        finally:
-            sys.modules.pop(_TELEMETRY)
-            if known is not None:
-                sys.modules[_TELEMETRY] = known
         _silence_tools()
     return openvino
+
+
+def load_nncf() -> Any:
+    """Return the module `nncf`, which sends nothing (nncf/telemetry/wrapper.py) and logs nothing but errors.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    load_openvino()
+    with _IMPORTING:
+        try:
+            with _telemetry_hidden():
+                import nncf
+                from nncf.telemetry import decorator
+                from nncf.telemetry.wrapper import NNCFTelemetryStub
+        except ImportError as error:
+            raise MissingExtraError(
+                f'{error}. To have it: pip install "dragon-finetune[int8]"', name=error.name
+            ) from None
+        decorator.telemetry = NNCFTelemetryStub()
+        nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+@contextmanager
+def _telemetry_hidden() -> Iterator[None]:
+    known = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop(_TELEMETRY)
+        if known is not None:
+            sys.modules[_TELEMETRY] = known
 
 
 def _silence_tools() -> None:

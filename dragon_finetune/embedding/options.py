@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from dragon_finetune.embedding.choice import ENGINES, PRECISIONS
 from dragon_finetune.errors import SettingsError, suggest
 from dragon_finetune.settings import OnOverflow
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+ENGINES = ("auto", "torch", "openvino")
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class EmbedderOptions:
 
     Raises:
         SettingsError: an engine, precision or overflow rule that does not exist; names the nearest.
+            Or int8 by another engine than OpenVINO.
     """
 
     precision: str = "auto"
@@ -27,6 +30,7 @@ class EmbedderOptions:
     engine: str = "auto"
     budget: int | None = None
     dense_only: bool = False
+    allow_int8: bool = False
 
     def __post_init__(self) -> None:
         known = {"engine": ENGINES, "precision": PRECISIONS, "on_overflow": get_args(OnOverflow)}
@@ -34,6 +38,9 @@ class EmbedderOptions:
             value = getattr(self, name)
             if value not in values:
                 raise SettingsError(f"{name} is {value!r}. {suggest(value, values)}")
+
+        if self.precision == "int8" and (self.engine == "torch" or (self.device or "cpu") != "cpu"):
+            raise SettingsError(f"int8 is OpenVINO's, on the CPU, not {self.engine}'s on {self.device or 'the CPU'}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON-safe values: the keyword arguments of FineTunedEmbedder."""

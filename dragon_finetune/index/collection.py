@@ -77,5 +77,10 @@ def _require_same(stored: Any, name: str, embedder: FineTunedEmbedder) -> None:
 
 def stored_fingerprint(collection: Any) -> str | None:
     """Return the fingerprint of the encoder that made a collection, as far as its config says."""
+    return stored_config(collection).get("fingerprint")
+
+
+def stored_config(collection: Any) -> dict[str, Any]:
+    """Return what a collection keeps of the encoder that made it (`FineTunedEmbeddingFunction.get_config`), or {}."""
     function = (collection.configuration_json or {}).get("embedding_function") or {}
-    return (function.get("config") or {}).get("fingerprint") if function.get("name") == "dragon_finetune" else None
+    return (function.get("config") or {}) if function.get("name") == "dragon_finetune" else {}

@@ -21,6 +21,7 @@ from dragon_finetune.index.chunk_files import ChunkFiles
 from dragon_finetune.index.coverage import Contents, find_uncovered
 from dragon_finetune.index.diagnosis import diagnose, explain_width
 from dragon_finetune.index.health import CollectionHealth, Finding, Health
+from dragon_finetune.index.precisions import precisions
 from dragon_finetune.index.sample import Sample, joined, take_sample
 from dragon_finetune.index.space import explain_space, space_of
 from dragon_finetune.index.suspects import Suspects, find_suspects
@@ -111,7 +112,10 @@ def _look(
         return _Look(health)
     if unknown := note_unknown(embedder, sample):
         health.notes.append(unknown)
-    agree = agreement(embedder, sample, "document")
+    seen = precisions(embedder, sample, collection)
+    agree = seen.agree
+    health.findings += seen.findings
+    health.notes += seen.notes
     if not agree.all() and whole:
         full = sample.of_texts([whole.get(text, text) for text in sample.texts])
         agree |= agreement(embedder, full, "document")

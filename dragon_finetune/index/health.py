@@ -8,8 +8,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Finding:
     """One thing wrong. `kind` is of a collection one of: empty, textless, dimension, un-normalised, prompts, stale,
-    lexical (no words in them), lexicon (another's words), mixed, misplaced, truncated, cut, missing, surplus; of a
-    store: no collections, unindexed."""
+    lexical (no words in them), lexicon (another's words), mixed, misplaced, truncated, cut, missing, surplus,
+    refused or unmeasured (int8 beside fp32); of a store: no collections, unindexed."""
 
     kind: str
     message: str

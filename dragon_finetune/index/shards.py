@@ -1,6 +1,6 @@
 """Vectors on disk: Parquet shards of one encoder, keyed by the hash of the text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,6 +57,14 @@ class VectorStore:
         vector: Vectors = _vectors(shard)[row]
         return vector
 
+    def parts(self) -> Iterator[tuple[list[bytes], Vectors]]:
+        """Yield the keys and vectors, (keys, dimension), shard by shard."""
+        held: dict[Path, list[tuple[bytes, int]]] = {}
+        for key, (shard, row) in self._places.items():
+            held.setdefault(shard, []).append((key, row))
+        for shard, rows in held.items():
+            yield [key for key, _ in rows], _vectors(shard)[[row for _, row in rows]]
+
     def precision_of(self, keys: Iterable[bytes]) -> str:
         """Return the precision in which all these vectors were computed, or that which is not "fp32"."""
         noted = {_noted(pq.read_schema(shard)) for shard in {self._places[key][0] for key in keys}}
@@ -68,7 +76,7 @@ class VectorStore:
         Args:
             keys: one per vector.
             vectors: (texts, dimension).
-            precision: in which they were computed, which the shard notes: "fp32", "bf16" or "fp16".
+            precision: in which they were computed, which the shard notes: "fp32", "bf16", "fp16" or "int8".
 
         Raises:
             DataError: the disk is full or the folder can't be written; earlier shards are whole.

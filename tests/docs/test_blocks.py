@@ -8,7 +8,7 @@ from dragon_finetune import TrainingConfig
 from dragon_finetune.known_prompts import _FAMILIES
 from dragon_finetune.settings import SECTIONS, Switch, read_options, read_switch
 
-RUN = ("api", "big-corpora", "gpu", "index", "prompts")  # input, serve and the tutorial have tests of their own
+RUN = ("api", "big-corpora", "gpu", "index", "int8", "prompts")  # input, serve and the tutorial have tests of their own
 PYTHON = [(page.stem, code) for page in READ for code in blocks(page, "python", "py")]
 YAML = [(page.stem, code) for page in READ for code in blocks(page, "yaml")]
 

@@ -70,6 +70,19 @@ def test_order_is_kept_and_company_does_not_matter(tiny, order):
     assert (np.sum(together * alone[list(order)], axis=1) >= 0.99999).all()
 
 
+@pytest.mark.parametrize("rule", ["error", "split"])
+def test_equal_texts_are_embedded_once(tiny, monkeypatch, rule):
+    embedder = FineTunedEmbedder(tiny, device="cpu", engine="openvino", precision="fp32", on_overflow=rule)
+    seen, embed = [], embedder.engine.embed
+    monkeypatch.setattr(embedder.engine, "embed", lambda texts, *how: seen.extend(texts) or embed(texts, *how))
+    long = [LONG, LONG] if rule == "split" else []
+    vectors = embedder.encode([TEXTS[0], TEXTS[1], TEXTS[0], *long], role="document")
+    assert len(seen) == len(set(seen))
+    assert vectors.shape == (3 + len(long), 32)
+    assert (vectors[0] == vectors[2]).all()
+    assert not np.allclose(vectors[0], vectors[1])
+
+
 def test_unknown_prefix_is_refused(embedder):
     with pytest.raises(SettingsError, match="Did you mean 'search_query'"):
         embedder.embed_chunks(["who"], prefix="serch_query")

@@ -1,4 +1,4 @@
-"""OpenVINO says nothing to its vendor, whoever imports it first."""
+"""OpenVINO and NNCF say nothing to their vendor, whoever imports them first."""
 
 import os
 import re
@@ -13,7 +13,11 @@ EMBED = """
 from dragon_finetune import FineTunedEmbedder
 FineTunedEmbedder({model!r}, device="cpu", engine="openvino", precision="fp32").embed_query("who")
 """
-FIRST = {"we": "", "the host": "import openvino"}
+QUANTISE = """
+from dragon_finetune.embedding.quantising import quantise
+quantise({model!r}, ["who keeps the lamp"])
+"""
+FIRST = {"we": "", "the host": "import openvino, nncf"}
 # Every message goes through this one method, whose place a recorder takes: nothing leaves the machine in this test.
 RECORDED = """
 import openvino_telemetry.utils.sender as sender
@@ -27,9 +31,10 @@ print(len(said), openvino_telemetry.Telemetry.__module__)
 """
 
 
+@pytest.mark.parametrize("work", [EMBED, QUANTISE], ids=["embed", "quantise"])
 @pytest.mark.parametrize("first", FIRST)
-def test_nothing_is_sent_and_nothing_is_left_at_home(tiny, tmp_path, first):
-    code = RECORDED.format(host=FIRST[first], embed=EMBED.format(model=str(tiny)))
+def test_nothing_is_sent_and_nothing_is_left_at_home(tiny, tmp_path, first, work):
+    code = RECORDED.format(host=FIRST[first], embed=work.format(model=str(tiny)))
     environment = {name: value for name, value in os.environ.items() if name != "CI"}
     environment |= {"HOME": str(tmp_path), "DRAGON_FINETUNE_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
@@ -41,6 +46,6 @@ def test_nothing_is_sent_and_nothing_is_left_at_home(tiny, tmp_path, first):
 
 
 def test_one_file_imports_it():
-    pattern = re.compile(r"^\s*(import|from)\s+openvino\b", re.MULTILINE)
+    pattern = re.compile(r"^\s*(import|from)\s+(openvino|nncf)\b", re.MULTILINE)
     importing = [file.name for file in ROOM.rglob("*.py") if pattern.search(file.read_text(encoding="utf-8"))]
     assert importing == ["openvino_import.py"]
