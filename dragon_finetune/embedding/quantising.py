@@ -57,7 +57,8 @@ def quantise(model: str | Path, texts: Sequence[str], *, parts: Parts = "all", s
     how = [instructions, parts, nncf.__version__, load_openvino().__version__]
     calibration = hashlib.blake2b(json.dumps([chosen, how]).encode(), digest_size=8).hexdigest()
     place = int8_folder(embedder.folder) / calibration
-    converted = embedder.engine.tokenizer_of(None) and place.parents[1] / CONVERTED
+    assert embedder.engine  # opened: converted, if nobody had
+    converted = place.parents[1] / CONVERTED
     try:
         made = read_int8(place)
         if made is None:
