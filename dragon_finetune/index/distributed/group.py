@@ -1,8 +1,8 @@
-"""One group of texts, embedded by a worker and handed over as one row."""
+"""A part of a group of texts, embedded by a worker and handed over as one row, and groups put together of them."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ _SCHEMA = pa.schema({
     "vectors": pa.large_binary(),
     "engine": pa.string(),
     "said": pa.list_(pa.string()),
+    "whole": pa.bool_(),
     "read": pa.int64(),
     "already": pa.int64(),
 })  # fmt: skip
@@ -55,7 +56,7 @@ class EmbedGroup:
 
 @dataclass(frozen=True)
 class Group:
-    """One group as it comes back.
+    """One group, or a part of one, as it comes back.
 
     Attributes:
         texts: those that are still to be joined from dense vectors that are there; else empty.
@@ -63,6 +64,7 @@ class Group:
         vectors: (keys, dimension); empty where there are no keys.
         engine: the name of the engine that made them, "" if none did.
         said: what the worker warned of.
+        whole: whether the group is whole with this part.
         read: chunks that were read for it.
         already: distinct texts of these that were in the shards.
     """
@@ -72,6 +74,7 @@ class Group:
     vectors: Vectors
     engine: str
     said: Sequence[str]
+    whole: bool
     read: int
     already: int
 
@@ -82,6 +85,27 @@ class Group:
         keys = [packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES)]
         vectors = np.frombuffer(row["vectors"], dtype=np.float32)
         return cls(**{**row, "keys": keys, "vectors": vectors.reshape(len(keys), -1) if keys else vectors})
+
+    @classmethod
+    def together(cls, parts: Iterable["Group"]) -> Iterator["Group"]:
+        """Yield the groups that parts in their order make."""
+        of_one: list[Group] = []
+        for part in parts:
+            of_one.append(part)
+            if part.whole:
+                yield of_one[0] if len(of_one) == 1 else cls._of_parts(of_one)
+                of_one = []
+
+    @classmethod
+    def _of_parts(cls, parts: Sequence["Group"]) -> "Group":
+        return replace(
+            parts[-1],
+            keys=[key for part in parts for key in part.keys],
+            vectors=np.concatenate([part.vectors for part in parts]),
+            # A shard notes what is not fp32 in it.
+            engine=next((part.engine for part in parts if part.precision != "fp32"), parts[-1].engine),
+            said=list(dict.fromkeys(said for part in parts for said in part.said)),
+        )
 
     @property
     def precision(self) -> str:

@@ -16,10 +16,17 @@ from dragon_finetune.index.shards import VectorStore
 from dragon_finetune.tokens.counting import TokenCounter
 
 SCHEMA = pa.schema(
-    {"texts": pa.list_(pa.large_string()), "joinable": pa.bool_(), "read": pa.int64(), "already": pa.int64()}
+    {
+        "texts": pa.list_(pa.large_string()),
+        "joinable": pa.bool_(),
+        "whole": pa.bool_(),
+        "read": pa.int64(),
+        "already": pa.int64(),
+    }
 )
-"""One row per group: distinct texts to embed, whether their dense vectors are there, how many chunks were read for it
-since the row before, and how many distinct texts of these are in the shards."""
+"""One row per part of a group: distinct texts to embed, whether their dense vectors are there, whether the group is
+whole with it, how many chunks were read since the group before, and how many distinct texts of these are in the shards;
+both stand in the last part."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Missing:
         model: the encoder, and
         options: its keyword arguments.
         shard_rows: how many texts one shard holds at most.
+        part_rows: how many of them go to a worker at once.
         shards: how many shards this encoder had when the run began. What came since is not looked at, so that who asks
             again after a failure is told the same.
     """
@@ -43,10 +51,11 @@ class Missing:
     model: str
     options: Mapping[str, Any]
     shard_rows: int
+    part_rows: int
     shards: int
 
     def rows(self) -> Iterator[pa.Table]:
-        """Yield a table of one row (`SCHEMA`) for each group that lacks something, and one for what comes after."""
+        """Yield tables of one row (`SCHEMA`) for each group that lacks something, and one for what comes after."""
         there, seen = _Shards(self), set[bytes]()
         read = already = 0
         chunks = reader_of(self.files)(self.files, unique=False, text_field=self.text_field)
@@ -57,9 +66,15 @@ class Missing:
             texts = there.lacking(new)
             read, already = read + len(group), already + len(new) - len(texts)
             if texts:
-                yield _row(texts, there.are_dense(texts), read, already)
+                yield from self._parts(texts, there.are_dense(texts), read, already)
                 read = already = 0
         yield _row([], False, read, already)
+
+    def _parts(self, texts: Sequence[str], joinable: bool, read: int, already: int) -> Iterator[pa.Table]:
+        rows = len(texts) if joinable else self.part_rows
+        *others, last = [texts[start : start + rows] for start in range(0, len(texts), rows)]
+        yield from (_row(part, False, 0, 0, whole=False) for part in others)
+        yield _row(last, joinable, read, already)
 
 
 class _Shards:
@@ -92,6 +107,6 @@ class _Shards:
         return TokenCounter(self._embedder.folder)
 
 
-def _row(texts: Sequence[str], joinable: bool, read: int, already: int) -> pa.Table:
-    values = {"texts": texts, "joinable": joinable, "read": read, "already": already}
+def _row(texts: Sequence[str], joinable: bool, read: int, already: int, *, whole: bool = True) -> pa.Table:
+    values = {"texts": texts, "joinable": joinable, "whole": whole, "read": read, "already": already}
     return pa.Table.from_pylist([values], schema=SCHEMA)

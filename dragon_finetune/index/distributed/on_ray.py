@@ -33,6 +33,7 @@ from dragon_finetune.processes import python_of_ours, start
 from dragon_finetune.progress import progress
 
 _STORE_BYTES = 256 << 20  # groups under way, 10 MB each; more goes to the disk
+_PARTS = 4  # of a shard; what one worker embeds while the others have nothing left to do is one of them
 _ANSWER_SECONDS = 10
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
@@ -78,6 +79,7 @@ def embed_on_ray(
             absolute_if_folder(str(embedder.model_path)),
             embedder.options.to_dict(),
             shard_rows(),
+            shard_rows() if workers.count == 1 else -(-shard_rows() // _PARTS),
             store.shards,
         )
         with (
@@ -117,12 +119,13 @@ def _groups(ray: Any, missing: Missing, workers: Workers) -> Iterator[Group]:
         EmbedGroup,
         batch_size=1,
         batch_format="pyarrow",
-        compute=data.ActorPoolStrategy(size=size),
+        # Else the first worker that is there takes four parts, and another stands idle at the end.
+        compute=data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
         fn_constructor_args=(missing.model, int(resources["num_cpus"]), missing.options),
         **resources,
     )
-    for block in made.iter_batches(batch_size=None, batch_format="pyarrow"):
-        yield from map(Group.of, block.to_pylist())
+    blocks = made.iter_batches(batch_size=None, batch_format="pyarrow")
+    yield from Group.together(Group.of(row) for block in blocks for row in block.to_pylist())
 
 
 def _read(ray: Any, missing: Missing) -> Any:
