@@ -49,6 +49,7 @@ class OpenVinoEngine:
         }
         if threads := thread_limit():
             hints["INFERENCE_NUM_THREADS"] = threads
+            hints["ENABLE_CPU_PINNING"] = False  # else all such processes of a machine share its first cores
         if self._keep_compiled:
             hints["CACHE_DIR"] = str(self._path / "compiled")
         return load_openvino().Core().compile_model(str(self._path / "model.xml"), "CPU", hints)

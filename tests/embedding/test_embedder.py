@@ -225,6 +225,13 @@ def test_a_choice_is_remembered_and_a_broken_one_made_again(tiny, tmp_path, monk
     assert ((vectors * exact).sum(axis=1) >= 0.999).all()
 
 
+def test_processes_of_few_threads_do_not_share_their_cores(tiny, monkeypatch):
+    monkeypatch.setattr("dragon_finetune.embedding.hardware._threads", 1)
+    compiled = FineTunedEmbedder(tiny, engine="openvino").engine._compiled
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+    assert not compiled.get_property("ENABLE_CPU_PINNING")
+
+
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_threads_share_one_embedder(tiny, precision):
     embedder = FineTunedEmbedder(tiny, device="cpu", precision=precision)
