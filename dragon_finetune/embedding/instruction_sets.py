@@ -1,7 +1,7 @@
 """The instructions that decide how fast this CPU is in 8 bits and in bf16, and the limit that a host may set them."""
 
 import os
-import sys
+import platform
 from pathlib import Path
 
 LIMITS = {"avx2": "AVX2", "avx2_vnni": "AVX2_VNNI", "avx512_vnni": "AVX512_CORE_VNNI"}
@@ -32,16 +32,14 @@ def instruction_set() -> str:
     """
     limit = isa_limit()
     allowed = next((place for place, step in enumerate(_STEPS) if limit in step[3]), len(_STEPS))
-    found = _of_linux() if sys.platform == "linux" else _of_torch()
+    found = _flags()
     return next((name for name, *known, _ in reversed(_STEPS[: allowed + 1]) if found & {*known}), "other")
 
 
-def _of_linux() -> set[str]:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
-
-
-def _of_torch() -> set[str]:
+def _flags() -> set[str]:
+    if platform.system() == "Linux":
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
     import torch  # takes seconds; nothing lighter tells it on every system
 
     return {name for name, has in torch.cpu.get_capabilities().items() if has is True}

@@ -15,7 +15,6 @@ Each size runs in a process of its own. "CPU s" is of all its threads, the same 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+try:
+    import resource
+except ImportError:
+    raise SystemExit("this benchmark reads peak memory by getrusage, which Windows has not") from None
 
 DIMENSION = 384
 _SPREAD = np.arange(1, DIMENSION + 1, dtype=np.float32) ** -0.45
@@ -158,7 +162,7 @@ def main() -> None:
     for size in options.sizes:
         command = [sys.executable, __file__, "--size", str(size), "--hard-negatives", str(options.hard_negatives)]
         command += ["--exact"] * options.exact + (["--folder", options.folder] if options.folder else [])
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
         found.append(json.loads(done.stdout.splitlines()[-1]))
         show(found[-1])
     for name in ("cpu", "peak"):
