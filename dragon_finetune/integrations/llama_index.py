@@ -46,6 +46,7 @@ class FineTunedEmbedding(BaseEmbedding):
     engine: str = "auto"
     budget: int | None = None
     dense_only: bool = False
+    allow_int8: bool = False
     _embedder: FineTunedEmbedder = PrivateAttr()
 
     def __init__(self, model_name: str | Path, **given: Any) -> None:
