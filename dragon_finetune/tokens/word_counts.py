@@ -23,13 +23,11 @@ class WordCounts:
     def of(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text."""
         split = [_WORDS(text) for text in texts]
+        if self._chars > _MOST_CHARS:
+            self._known, self._chars = {}, 0
         known = self._known
         new = list(set(chain.from_iterable(split)) - known.keys())
-        if self._chars > _MOST_CHARS:
-            known, self._chars = {}, 0
-            new = list(set(chain.from_iterable(split)))
         counts = map(len, self._tokenizer.encode_batch_fast(new, add_special_tokens=False))
         known.update(zip(new, counts, strict=True))
-        self._known = known
         self._chars += sum(map(len, new))
         return [sum(map(known.__getitem__, words)) for words in split]

@@ -96,14 +96,16 @@ def measure(model: SentenceTransformer, config: TrainingConfig, prepared: Prepar
 
 def planned_steps(config: TrainingConfig, examples: int) -> int:
     """Return the optimizer steps of a whole run over so many examples."""
-    per_step = config.batch_size * config.gradient_accumulation_steps * world_size()
-    return config.max_steps or max(1, round(config.epochs * -(-examples // per_step)))
+    return config.max_steps or max(1, round(config.epochs * -(-examples // _examples_per_step(config))))
 
 
 def steps_between_looks(config: TrainingConfig, examples: int) -> int:
     """Return the optimizer steps between two looks at the held-back queries."""
-    per_step = config.batch_size * config.gradient_accumulation_steps * world_size()
-    return max(1, examples // per_step // config.validations_per_epoch)
+    return max(1, examples // _examples_per_step(config) // config.validations_per_epoch)
+
+
+def _examples_per_step(config: TrainingConfig) -> int:
+    return config.batch_size * config.gradient_accumulation_steps * world_size()
 
 
 def planned_embeddings(config: TrainingConfig, prepared: Prepared, steps: int) -> int:
