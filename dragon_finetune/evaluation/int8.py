@@ -105,16 +105,32 @@ def judge_int8(
     cosines = (sides.documents["fp32"] * sides.documents["int8"]).sum(axis=1)
     relevance = Relevance(chunks)
     right = [sorted(relevance.of(question)) for question in questions]
-    pairings = [_pairing(sides, right, *pairing, seed) for pairing in _PAIRINGS] if questions else []
+    exactly = _Found.of(sides.scores("fp32", "fp32"), right) if questions else None
+    pairings = [_pairing(sides, right, exactly, *pairing, seed) for pairing in _PAIRINGS] if exactly else []
     measured = replace(made, cosines=(float(cosines.mean()), float(cosines.min())), pairings=tuple(pairings))
     measured.save()
     return measured
 
 
-def _pairing(sides: _Sides, right: Sequence[Sequence[int]], documents: str, queries: str, seed: int) -> Pairing:
-    exact, quick = sides.scores("fp32", "fp32"), sides.scores(documents, queries)
-    before, after = ([ndcg_at_10(row, each) for row, each in zip(rows, right, strict=True)] for rows in (exact, quick))
-    test = paired_test(before, after, seed=seed)
-    nearest = ([{*row} for row in np.argsort(-rows, axis=1, kind="stable")[:, :10].tolist()] for rows in (exact, quick))
-    overlap = float(np.mean([len(one & two) / len(one) for one, two in zip(*nearest, strict=True)]))
+@dataclass(frozen=True)
+class _Found:
+    """Of each question nDCG@10, and the ten nearest documents."""
+
+    ndcg: list[float]
+    nearest: list[set[int]]
+
+    @classmethod
+    def of(cls, scores: Vectors, right: Sequence[Sequence[int]]) -> "_Found":
+        nearest = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+        ndcg = [ndcg_at_10(row, each) for row, each in zip(scores, right, strict=True)]
+        return cls(ndcg, [{*row} for row in nearest.tolist()])
+
+
+def _pairing(
+    sides: _Sides, right: Sequence[Sequence[int]], exactly: _Found, documents: str, queries: str, seed: int
+) -> Pairing:
+    quickly = _Found.of(sides.scores(documents, queries), right)
+    test = paired_test(exactly.ndcg, quickly.ndcg, seed=seed)
+    both = zip(exactly.nearest, quickly.nearest, strict=True)
+    overlap = float(np.mean([len(one & two) / len(one) for one, two in both]))
     return Pairing(documents, queries, test.difference, test.low, test.high, overlap, test.questions)
