@@ -7,6 +7,7 @@ about that starts a process of its own, as does a call whose environment the lib
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -14,10 +15,13 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 READ_AT_IMPORT = ("HF_", "HUGGINGFACE", "TRANSFORMERS", "TORCH", "OMP", "MKL", "OPENBLAS", "KMP", "PYTHON",
                   "CHROMA", "TOKENIZERS", "ACCELERATE", "XDG_", "HOME", "CI", "LD_", "PATH", "LANG", "LC_",
                   "COLUMNS")  # fmt: skip
+
+_WIDTH = 12  # bytes of a number that a keeper tells: the command's process, then its exit status
 
 
 class CommandServer:
@@ -42,21 +46,58 @@ class CommandServer:
         return not any(name.startswith(READ_AT_IMPORT) for name in changed)
 
     def run(self, arguments: list[str], cwd: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess:
+        process = self.start(arguments, cwd, environment)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def start(self, arguments: list[str], cwd: Path, environment: Mapping[str, str]) -> "Started":
         request = json.dumps({"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}).encode()
-        ended, tell = os.pipe()
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, os.fdopen(ended, "rb") as status:
-            socket.send_fds(self._line, [len(request).to_bytes(8)], [out.fileno(), err.fileno(), tell])
-            os.close(tell)
-            self._line.sendall(request)
-            code = int(status.read() or b"-9")
-            return subprocess.CompletedProcess(arguments, code, _text(out), _text(err))
+        told, tell = os.pipe()
+        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (Started closes them)
+        socket.send_fds(self._line, [len(request).to_bytes(8)], [out.fileno(), err.fileno(), tell])
+        os.close(tell)
+        self._line.sendall(request)
+        return Started(os.fdopen(told, "rb", buffering=0), out, err)
 
     def close(self) -> None:
         self._line.close()
         self._process.wait()
 
 
-def _text(file) -> str:
+class Started:
+    """A command that runs, with as much of subprocess.Popen as the tests ask for; it leads a session of its own."""
+
+    def __init__(self, told: BinaryIO, out: BinaryIO, err: BinaryIO):
+        self._told, self._out, self._err = told, out, err
+        self.pid = int(told.read(_WIDTH))
+        self.returncode: int | None = None
+        self._said = "", ""
+
+    def poll(self) -> int | None:
+        return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return the exit status, or None where it runs on after `timeout` seconds."""
+        if self.returncode is None and select.select([self._told], [], [], timeout)[0]:
+            with self._told, self._out, self._err:
+                self.returncode = int(self._told.read(_WIDTH) or b"-9")
+                self._said = _text(self._out), _text(self._err)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what it wrote, when it has ended."""
+        if self.wait(timeout) is None:
+            raise subprocess.TimeoutExpired("dragon-finetune", timeout)
+        return self._said
+
+
+def _text(file: BinaryIO) -> str:
     file.seek(0)
     return file.read().decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
@@ -78,9 +119,11 @@ def _served(line: socket.socket) -> bool:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         command = os.fork()
         if command:
+            os.write(fds[2], b"%*d" % (_WIDTH, command))
             status = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
-            os.write(fds[2], str(status).encode())
+            os.write(fds[2], b"%*d" % (_WIDTH, status))
             os._exit(0)
+        os.setsid()
         line.close()
         _become(json.loads(request), fds)
         return True

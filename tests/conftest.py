@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_server import CommandServer
+from command_server import CommandServer, Started
 from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -167,12 +167,20 @@ def command_server() -> CommandServer:
 
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run the command in a folder: forked off a process that has imported the libraries, else as it is installed."""
+    process = start_command(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess([*map(str, arguments)], process.returncode, out, err)
+
+
+def start_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen | Started:
+    """Start the command as `run_command` does; it leads a session of its own, to be killed with its children."""
     told = {**os.environ, **environment}
     words = [str(each) for each in arguments]
     if hasattr(os, "fork") and command_server().serves(words, told):
-        return command_server().run(words, cwd, told)
+        return command_server().start(words, cwd, told)
     installed = str(Path(sys.executable).with_name("dragon-finetune"))
-    return subprocess.run([installed, *words], cwd=cwd, env=told, capture_output=True, text=True, check=False)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([installed, *words], cwd=cwd, env=told, start_new_session=True, **pipes)
 
 
 @pytest.fixture

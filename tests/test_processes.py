@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import make_pairs
+from conftest import make_pairs, start_command
 
 from dragon_finetune.errors import BusyError
 from dragon_finetune.locks import held
@@ -104,12 +104,9 @@ def test_what_lies_in_the_current_folder_is_not_imported(tmp_path, name):
 def test_two_that_embed_into_one_folder_lose_nothing_and_do_nothing_twice(tiny, tmp_path):
     rows = [{"text": f"The bell of house {n} rang, and {n % 7} knots were tied."} for n in range(1500)]
     (tmp_path / "chunks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    command = [COMMAND, "embed", "chunks.jsonl", "-m", tiny, "--engine", "torch", "--precision", "fp32"]
+    command = ["embed", "chunks.jsonl", "-m", tiny, "--engine", "torch", "--precision", "fp32"]
     for turn in range(int(os.environ.get("KILLS", "2"))):
-        started = [
-            subprocess.Popen([*command, "--out", f"out{turn}"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
+        started = [start_command(*command, "--out", f"out{turn}", cwd=tmp_path) for _ in range(2)]
         said = [process.communicate()[0] for process in started]
         assert [process.returncode for process in started] == [0, 0]
         embedded = sorted(int(text.split()[0]) for text in said)
@@ -117,15 +114,15 @@ def test_two_that_embed_into_one_folder_lose_nothing_and_do_nothing_twice(tiny, 
 
 
 @pytest.mark.slow
-def test_two_that_train_into_one_folder_the_second_is_refused_by_name(tiny, tmp_path, write_jsonl):
+def test_two_that_train_into_one_folder_the_second_is_refused_by_name(tiny, tmp_path, cli, write_jsonl):
     write_jsonl("pairs.jsonl", make_pairs(200))
-    command = [COMMAND, "train", "pairs.jsonl", "--base-model", tiny, "--output", "out", "--epochs", "3", "--json"]
-    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    command = ["train", "pairs.jsonl", "--base-model", tiny, "--output", "out", "--epochs", "3", "--json"]
+    first = start_command(*command, cwd=tmp_path)
     while not (tmp_path / "out.work" / "run.json").exists():
         assert first.poll() is None
         time.sleep(0.05)
     first.send_signal(signal.SIGSTOP)  # else it might end before the second has started
-    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    second = cli(*command)
     first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert f"another process (process {first.pid} on" in second.stderr

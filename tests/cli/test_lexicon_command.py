@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from conftest import make_pairs, start_command
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.index.chroma import open_client
@@ -49,9 +48,9 @@ def test_it_says_in_words_what_it_did(place, tiny, cli):
 def test_a_kill_leaves_no_half_folder_and_the_same_command_makes_it(place, tiny, cli):
     line = ["lexicon", "chunks.jsonl", "-m", str(tiny), "--output", "model", "--dimensions", "128"]
     for wait in (0.3, 1.2, 2.0):
-        process = subprocess.Popen([COMMAND, *line], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command(*line, cwd=place)
         time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         if (place / "model").exists():
             assert FineTunedEmbedder(place / "model").dimension == 32 + 128 + 2
@@ -60,16 +59,14 @@ def test_a_kill_leaves_no_half_folder_and_the_same_command_makes_it(place, tiny,
 
 
 def test_two_at_once_make_one(place, tiny):
-    line = [COMMAND, "lexicon", "chunks.jsonl", "-m", str(tiny), "--output", "model", "--dimensions", "128"]
-    both = [subprocess.Popen(line, cwd=place, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    line = ["lexicon", "chunks.jsonl", "-m", tiny, "--output", "model", "--dimensions", "128"]
+    both = [start_command(*line, cwd=place) for _ in range(2)]
     said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert said[0] == said[1]  # the seconds too: one made it, the other found it
 
 
 def test_training_joins_words_by_the_command(place, tiny, cli, write_jsonl):
-    from conftest import make_pairs
-
     write_jsonl("pairs.jsonl", make_pairs(20))
     (place / "few.yaml").write_text(
         "max_steps: 1\nbatch_size: 8\ndevice: cpu\non_overflow: truncate\n", encoding="utf-8"

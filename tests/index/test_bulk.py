@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chroma_servers import chroma_server
-from conftest import CORPUS
+from conftest import CORPUS, start_command
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.chunks import read_chunks
@@ -119,23 +118,23 @@ def test_a_full_disk_is_said_and_costs_nothing_done(tmp_path, tiny, embedder):
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(tmp_path, tiny):
+def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(tmp_path, cli, tiny):
     file = write_chunks(tmp_path / "a.jsonl", 13_000)
-    command = [Path(sys.executable).with_name("dragon-finetune"), "embed", file, "-m", tiny, "--on-overflow", "split"]
+    command = ["embed", file, "-m", tiny, "--on-overflow", "split"]
     # The first run converts the model, so the second tells how long one takes.
     small = [write_chunks(tmp_path / "small.jsonl", 20) if part == file else part for part in command]
-    subprocess.run([*small, "--out", tmp_path / "first"], check=True, capture_output=True)
+    assert cli(*small, "--out", tmp_path / "first").returncode == 0
     started = time.perf_counter()
-    subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    assert cli(*command, "--out", tmp_path / "whole").returncode == 0
     seconds = time.perf_counter() - started
     dice = random.Random(4)
     for attempt in range(KILLS):
         again = [*command, "--out", tmp_path / f"killed {attempt}"]
-        process = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command(*again, cwd=tmp_path)
         time.sleep(dice.uniform(0.3, 0.95) * seconds)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
-        subprocess.run(again, check=True, capture_output=True)
+        assert cli(*again).returncode == 0
         assert shards(tmp_path / f"killed {attempt}") == shards(tmp_path / "whole")
     assert len(shards(tmp_path / "whole")) == 4
 

@@ -2,13 +2,11 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import make_pairs
+from conftest import make_pairs, start_command
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
@@ -139,26 +137,21 @@ def test_the_gate(tmp_path):
         require_promise(None, gate=2.5)
 
 
-COMMAND = "from dragon_finetune.cli.main import main; main()"
-
-
 @pytest.mark.slow
-def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, grid):
+def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, cli, grid):
     settings = tmp_path / "settings.yaml"
     settings.write_text("".join(f"{name}: {value}\n" for name, value in SHARED.items()), encoding="utf-8")
     arguments = ["search", pairs, "--base-model", tiny, "--config", settings, "--budget", "9 runs", "--force"]
     arguments += ["--strategy", "grid", "--lr", "1e-4,1e-3", "--epochs", "1", "--warmup", "0.1"]
+    arguments += ["--output", tmp_path / "out", "--json"]
     dice = random.Random(3)
-    command = [sys.executable, "-c", COMMAND, *map(str, arguments), "--output", str(tmp_path / "out"), "--json"]
     for _ in range(KILLS):
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        time.sleep(dice.uniform(8, 30))
+        process = start_command(*arguments, cwd=tmp_path)
+        time.sleep(dice.uniform(2, 20))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = cli(*arguments)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     ours = {tuple(trial["settings"].values()): trial["score"] for trial in found["trials"]}

@@ -2,21 +2,18 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import psutil
 import pytest
-from conftest import make_pairs
+from conftest import make_pairs, start_command
 
 from dragon_finetune.locks import held
 from dragon_finetune.search.search import Search
 from dragon_finetune.search.space import Space
 
 SETTINGS = {"batch_size": 8, "device": "cpu", "save_steps": 5, "validation_share": 0.2}
-COMMAND = "from dragon_finetune.cli.main import main; main()"
 
 
 @pytest.fixture
@@ -27,7 +24,7 @@ def command(write_jsonl, tiny, tmp_path):
     pairs = write_jsonl("pairs.jsonl", make_pairs(60))
     arguments = ["search", pairs, "--base-model", tiny, "--config", settings, "--budget", "9 runs", "--force"]
     arguments += ["--strategy", "grid", "--lr", "1e-4,3e-4,1e-3", "--epochs", "1", "--warmup", "0.1", "--json"]
-    return [sys.executable, "-c", COMMAND, *map(str, arguments), "--output", str(tmp_path / "out")]
+    return [*arguments, "--output", tmp_path / "out"]
 
 
 def trainings(out):
@@ -51,7 +48,7 @@ def until(happens, within=90.0):
 
 @pytest.mark.slow
 def test_two_searches_in_one_folder_try_each_point_once(command, tmp_path):
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    started = [start_command(*command, cwd=tmp_path) for _ in range(2)]
     said = [process.communicate() for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     for out, _ in said:
@@ -65,11 +62,11 @@ def test_two_searches_in_one_folder_try_each_point_once(command, tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_no_trial_outlives_its_search_and_none_is_trained_twice_at_once(command, tmp_path, how):
     out = tmp_path / "out"
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = start_command(*command, cwd=tmp_path)
     assert until(lambda: trainings(out))
     first.send_signal(how)
     first.wait()
-    second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    second = start_command(*command, cwd=tmp_path)
     most = [0]
     done = threading.Event()
 

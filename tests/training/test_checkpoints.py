@@ -1,16 +1,13 @@
 """What is left of a run that was stopped or whose disk lost its last bytes, and how it goes on."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from conftest import start_command
 from runs_of_training import PAIRS, config
-from test_killed import TRAIN
 
 from dragon_finetune import FineTuner
 from dragon_finetune.training.checkpoints import last_whole
@@ -95,12 +92,11 @@ def test_a_run_that_is_told_to_stop_saves_first_and_says_how_to_go_on(tiny, writ
     settings = tmp_path / "settings.yaml"
     settings.write_text("epochs: 40\nbatch_size: 4\nsave_steps: 1000\nhalves: false\n", encoding="utf-8")
     arguments = ["train", file, "--base-model", tiny, "--config", settings]
-    command = [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(tmp_path / "out"), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_command(*arguments, "--output", tmp_path / "out", "--json", cwd=tmp_path)
     while not (tmp_path / "out.work" / "curve.json").exists():
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    os.kill(process.pid, how)
+    process.send_signal(how)
     out, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert out == ""

@@ -4,20 +4,18 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 import yaml
-from conftest import make_pairs
+from conftest import make_pairs, start_command
 from runs_of_training import PAIRS, config
 
 from dragon_finetune import FineTunedEmbedder, FineTuner, TrainingConfig
 from dragon_finetune.errors import ModelError
 
-TRAIN = "import sys; from dragon_finetune.cli.main import main; sys.argv[0] = 'dragon-finetune'; main()"
 KILLS = int(os.environ.get("KILLS", "1"))
 
 
@@ -27,7 +25,7 @@ def result_of(folder):
 
 @pytest.mark.parametrize("how", ["lora_rank: null", "lora_rank: 4", "documents: frozen"])
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, how):
+def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, cli, how):
     from safetensors.torch import load_file
 
     file = write_jsonl("pairs.jsonl", PAIRS)
@@ -41,18 +39,16 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     FineTuner(TrainingConfig(base_model=tiny, output_dir=tmp_path / "whole", **chosen)).train(file)
     whole = result_of(tmp_path / "whole")
 
-    def command(out):
-        return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
-
-    process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments += ["--output", tmp_path / "killed", "--json"]
+    process = start_command(*arguments, cwd=tmp_path)
     checkpoints = tmp_path / "killed.work" / "checkpoints"
     deadline = time.monotonic() + 120
     while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert not (tmp_path / "killed").exists()
-    again = subprocess.run(command(tmp_path / "killed"), capture_output=True, check=True, text=True)
+    again = cli(*arguments)
     resumed = json.loads(again.stdout)
     assert 0 < int(re.search(r"going on from step (\d+)", again.stderr)[1]) < 48
     # The whole run's, not the last part's.
@@ -67,24 +63,22 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_ends_the_same(tmp_path, tiny, write_jsonl):
+def test_a_run_killed_at_any_moment_ends_the_same(tmp_path, tiny, write_jsonl, cli):
     file = write_jsonl("pairs.jsonl", PAIRS)
     arguments = ["train", file, "--base-model", tiny, "--epochs", 6, "--batch-size", 4, "--save-steps", 5]
 
-    def command(out):
-        return [sys.executable, "-c", TRAIN, *map(str, arguments), "--output", str(out), "--json"]
-
+    arguments += ["--json", "--output"]
     started = time.perf_counter()
-    whole = json.loads(subprocess.run(command(tmp_path / "whole"), capture_output=True, check=True).stdout)
+    whole = json.loads(cli(*arguments, tmp_path / "whole").stdout)
     seconds = time.perf_counter() - started
     dice = random.Random(7)
     for attempt in range(KILLS):
         out = tmp_path / f"killed {attempt}"
-        process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command(*arguments, out, cwd=tmp_path)
         time.sleep(dice.uniform(0.2, 1.0) * seconds)
         process.kill()
         process.wait()
-        resumed = json.loads(subprocess.run(command(out), capture_output=True, check=True).stdout)
+        resumed = json.loads(cli(*arguments, out).stdout)
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", out.name)]
         assert weights[0] == weights[1]
         assert resumed["curve"] == whole["curve"]

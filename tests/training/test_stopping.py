@@ -11,7 +11,6 @@ import time
 import pytest
 from conftest import make_pairs
 from runs_of_training import PAIRS, config
-from test_killed import TRAIN
 
 from dragon_finetune import FineTuner
 from dragon_finetune.training.stopping import StopCallback, stoppable
@@ -93,7 +92,7 @@ def test_handlers_are_as_before():
 def test_of_two_processes_one_signal_stops_both_at_one_step(tiny, tmp_path, write_jsonl):
     file = write_jsonl("pairs.jsonl", make_pairs(80))
     entry = tmp_path / "entry.py"
-    entry.write_text(TRAIN.replace("; ", "\n"), encoding="utf-8")
+    entry.write_text("from dragon_finetune.cli.main import main\nmain()\n", encoding="utf-8")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", entry]
     arguments = ["train", file, "--base-model", tiny, "--output", tmp_path / "out", "--epochs", "300", "--json"]
     settings = tmp_path / "settings.yaml"
