@@ -26,7 +26,7 @@ from dragon_finetune.index.distributed.workers import Workers
 
 KILLS = int(os.environ.get("KILLS", "1"))
 TWO = Workers("local", 2)
-OPTIONS = {"device": "cpu", "precision": "fp32", "engine": "torch", "on_overflow": "split"}
+OPTIONS = {"device": "cpu", "precision": "fp32", "engine": "openvino", "on_overflow": "split"}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray"),
@@ -98,7 +98,7 @@ def test_two_workers_leave_the_shards_of_one_machine_and_do_nothing_twice(ray, t
         more.write(file.read_text(encoding="utf-8") + json.dumps({"text": "long " * 200, "chunk_id": "long"}) + "\n")
     embed_files([file], tmp_path / "one", embedder)
     done = embed_on_ray([file], tmp_path / "two", embedder, TWO)
-    assert (done.embedded, done.already_done, done.engines) == (36, 0, ("torch-fp32",))
+    assert (done.embedded, done.already_done, done.engines) == (36, 0, ("openvino-fp32",))
     assert_same_shards(tmp_path / "two", tmp_path / "one")
     again = embed_on_ray([file], tmp_path / "two", embedder, TWO)
     assert (again.embedded, again.already_done) == (0, 36)

@@ -21,7 +21,7 @@ def write(path, records):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["bare", "guarded"])
+@pytest.mark.parametrize("form", [pytest.param("bare", marks=pytest.mark.thorough), "guarded"])
 def test_train_embed_and_doctor_under_spawn(tiny, tmp_path, form):
     pairs = make_pairs(40)
     write(tmp_path / "pairs.jsonl", pairs)

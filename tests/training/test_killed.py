@@ -23,7 +23,9 @@ def result_of(folder):
     return json.loads((folder / "dragon_finetune.json").read_text(encoding="utf-8"))["result"]
 
 
-@pytest.mark.parametrize("how", ["lora_rank: null", "lora_rank: 4", "documents: frozen"])
+@pytest.mark.parametrize(
+    "how", ["lora_rank: null", pytest.param("lora_rank: 4", marks=pytest.mark.thorough), "documents: frozen"]
+)
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path, tiny, write_jsonl, cli, how):
     from safetensors.torch import load_file

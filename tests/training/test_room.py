@@ -62,7 +62,7 @@ def test_the_room_said_is_the_room_taken(tiny, tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*checkpoint-4 is not whole")
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on files that Windows has not")
-@pytest.mark.parametrize("room", [100, 30_000, 300_000])
+@pytest.mark.parametrize("room", [100, pytest.param(30_000, marks=pytest.mark.thorough), 300_000])
 def test_a_disk_that_fills_up_costs_no_whole_checkpoint(tiny, tmp_path, write_jsonl, room):
     rows = [{"query": pair["query"], "positive_text": pair["positive_text"]} for pair in PAIRS]
     pairs = write_jsonl("pairs.jsonl", rows)
