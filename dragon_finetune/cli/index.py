@@ -1,7 +1,7 @@
 """Commands on vectors at rest: embed, doctor."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,9 @@ from dragon_finetune.cli.options import Json, Model, TextField, print_result
 from dragon_finetune.errors import SettingsError
 from dragon_finetune.settings import OnOverflow
 from dragon_finetune.text import printable
+
+if TYPE_CHECKING:
+    from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
 
 def embed(
@@ -59,7 +62,7 @@ def embed(
 
         result = embed_on_ray(chunks, out, embedder, Workers(ray, workers, gpus_per_worker), **how)
     done = f"{result.embedded} texts embedded, {result.already_done} were done already"
-    by = ", ".join(result.engines) if ray else embedder.engine.name
+    by = ", ".join(result.engines) if ray else _engine_here(embedder)
     print(printable(f"{done}: {out} ({by or 'nothing to embed'})"))
     if vectors != "float32":
         from dragon_finetune.index.compact import write_compact
@@ -73,6 +76,13 @@ def embed(
         how = {"replace": replace, "text_field": text_field, "read": reader_of(chunks)}
         loaded = load_collection(chunks, out, embedder, store, collection, **how)
         print(printable(f"{loaded} records in {collection} of {store}"))
+
+
+def _engine_here(embedder: "FineTunedEmbedder") -> str:
+    from dragon_finetune.embedding.instruction_sets import instruction_set
+
+    name = embedder.engine.name
+    return f"{name} on {instruction_set()}" if name.startswith("openvino") else name
 
 
 def doctor(

@@ -43,3 +43,9 @@ def test_openvino_keeps_to_it(tiny, tmp_path):
     said = [line for line in done.stdout.splitlines() if ",cpu,isa:" in line]
     assert said
     assert all(line.endswith("isa:Intel AVX2") for line in said)
+
+
+def test_embed_says_with_which_instructions(cli, tiny, write_jsonl):
+    line = ("embed", write_jsonl("chunks.jsonl", [{"text": "The bell rang."}]), "-m", tiny, "--precision", "fp32")
+    assert f"(openvino-fp32 on {instruction_set()})" in cli(*line, "--out", "a").stdout
+    assert "(torch-fp32)" in cli(*line, "--out", "b", "--engine", "torch").stdout
