@@ -14,9 +14,11 @@ kernels and MKL read when they are imported (MKL on Intel's CPUs only). A limit 
 table names what is left. int8 is calibrated on the texts themselves and judged by nobody here; its two forms are `all`
 layers and `feed-forward` layers only. Times are medians of rounds in which the contenders take turns.
 
+Other engines with the same model (peers.py) are in the same table where they are installed.
+
 Share of peak: forward FLOP of the real tokens (no padding) per second, over the measured FLOP/s of a large matrix
-product in the same precision with the same threads. FLOP per text of n tokens, for L layers of width h and inner width
-f (a product of a x b by b x c counts 2abc): L * (2n * (4h^2 + 2hf) + 4n^2 h).
+product in the same precision with the same threads, by the best kernel at hand (peaks.py). FLOP per text of n tokens,
+for L layers of width h and inner width f (a product of a x b by b x c counts 2abc): L * (2n * (4h^2 + 2hf) + 4n^2 h).
 """
 
 import argparse
@@ -33,7 +35,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
+from peaks import peaks
+from peers import peers
 from sentence_transformers import SentenceTransformer
 
 from dragon_finetune import FineTunedEmbedder, TokenCounter
@@ -45,7 +48,6 @@ from dragon_finetune.model_folder import ModelFolder
 
 PROFILE = {56: 0.43, 110: 0.24, 908: 0.30, 742: 0.03}
 LIMIT = 512
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 OZ = Path(__file__).parents[3] / "shared" / "data" / "oz_chapters.jsonl"
 CODEX = Path(__file__).parents[1] / "dragons_codex" / "data" / "chunks" / "book_chunks.jsonl"
 
@@ -62,16 +64,6 @@ def make_texts(count: int) -> list[str]:
 
 def forward_flop(tokens: list[int], layers: int = 6, h: int = 384, f: int = 1536) -> float:
     return sum(layers * (2 * n * (4 * h * h + 2 * h * f) + 4 * n * n * h) for n in tokens)
-
-
-def matmul_flops(dtype: torch.dtype, size: int = 2048) -> float:
-    left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-    times = []
-    for _ in range(6):
-        started = time.perf_counter()
-        left @ right
-        times.append(time.perf_counter() - started)
-    return 2 * size**3 / min(times)
 
 
 def limit_to(isa: str) -> None:
@@ -115,11 +107,20 @@ def contenders(model: Path, texts: list[str]) -> dict[str, Callable[[], np.ndarr
     for parts in ("all", "feed-forward"):
         embedder = open_embedder(model, "openvino", "fp32").with_int8(quantise(model, texts, parts=parts))
         runs[f"ours int8, {parts}"] = lambda embedder=embedder: embedder.encode(texts, role=None)
+    for name, embed in peers(model, model.parent, LIMIT):
+        runs[name] = lambda embed=embed: embed(texts)
     return runs
 
 
 def open_embedder(model: Path, engine: str, precision: str) -> FineTunedEmbedder:
     return FineTunedEmbedder(model, engine=engine, precision=precision, on_overflow="truncate", device="cpu")
+
+
+def precision_of(contender: str) -> str:
+    """Return the precision whose peak a contender is held to."""
+    if contender.endswith(("bf16", "auto")):
+        return fast_precisions(on_cpu=True)[0]
+    return "int8" if "int8" in contender or "q8" in contender else "fp32"
 
 
 def top10(vectors: np.ndarray) -> np.ndarray:
@@ -150,22 +151,21 @@ def compare(model: Path, count: int, rounds: int, isa: str) -> None:
         started = time.perf_counter()
         run()
         times[name].append(time.perf_counter() - started)
-    peaks = {name: matmul_flops(DTYPES[name]) for name in fast_precisions(on_cpu=True)}
+    best = peaks([*fast_precisions(on_cpu=True), "int8"])
     median = {name: statistics.median(taken) for name, taken in times.items()}
     exact = vectors["encode (batch 32)"]
     neighbours = top10(exact)
     limit = f"--isa {isa} ({instruction_set()})"
     print(f"{len(texts)} texts, {sum(tokens):,} tokens, medians of {rounds} interleaved rounds, {limit}")
-    print(", ".join(f"matmul {name} {peak / 1e9:.0f} GFLOP/s" for name, peak in peaks.items()))
+    print(", ".join(f"matmul {name} {flops / 1e9:.0f} GFLOP/s by {whose}" for name, (flops, whose) in best.items()))
     print(f"{'':<26} {'tokens/s':>9} {'x encode':>8} {'x host':>7} {'min cosine':>11} {'top-10':>7} {'of peak':>8}")
     for name, seconds in median.items():
         cosine = float((vectors[name] * exact).sum(axis=1).min())
         overlap = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(top10(vectors[name]), neighbours, strict=True)])
-        peak = next(iter(peaks.values())) if name.endswith(("bf16", "auto")) else peaks["fp32"]
         print(
             f"{name:<26} {sum(tokens) / seconds:>9,.0f} {median['encode (batch 32)'] / seconds:>8.2f} "
             f"{median['host style (16 in order)'] / seconds:>7.2f} {cosine:>11.7f} {overlap:>7.3f} "
-            f"{forward_flop(tokens) / seconds / peak:>8.2f}"
+            f"{forward_flop(tokens) / seconds / best[precision_of(name)][0]:>8.2f}"
         )
 
 
