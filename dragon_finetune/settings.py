@@ -23,6 +23,8 @@ WAYS_TO_SPLIT = (
 )
 """What a refusal of long texts tells to do: the names are those that are read here."""
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+Numbers = Literal["float32", "int8", "binary"]
+"""What the vectors of `embed --vectors` consist of."""
 DEFAULT_TUNED_FOLDER = "models/finetuned"
 
 

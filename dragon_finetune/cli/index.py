@@ -7,7 +7,7 @@ import typer
 
 from dragon_finetune.cli.options import Json, Model, TextField, print_result
 from dragon_finetune.errors import SettingsError
-from dragon_finetune.settings import OnOverflow
+from dragon_finetune.settings import Numbers, OnOverflow
 from dragon_finetune.text import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def embed(
     on_overflow: OnOverflow = "error",
     precision: Annotated[str, typer.Option(help="auto | fp32 | bf16 | fp16 | int8")] = "auto",
     engine: Annotated[str, typer.Option(help="auto | torch | openvino")] = "auto",
-    vectors: Annotated[str, typer.Option(help="float32 | int8 | binary: also write all in less room.")] = "float32",
+    vectors: Annotated[Numbers, typer.Option(help="int8 or binary: also write all in less room.")] = "float32",
     ray: Annotated[str | None, typer.Option(help="Embed on Ray: local, auto, or HOST:PORT of a cluster.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --ray; default: one per node or GPU.")] = None,
     gpus_per_worker: Annotated[float, typer.Option(min=0, help="Of --ray; 0.5 shares one.")] = 0,
@@ -38,8 +38,6 @@ def embed(
     """
     if (store is None) != (collection is None):
         raise SettingsError("--store and --collection go together: give both or neither.")
-    if vectors not in ("float32", "int8", "binary"):
-        raise SettingsError(f"--vectors is {vectors!r}; it is float32, int8 or binary.")
     if replace and store is None:
         raise SettingsError("--replace takes records out of a collection: give --store and --collection too.")
     if ray is None and (workers is not None or gpus_per_worker):
@@ -67,7 +65,7 @@ def embed(
     if vectors != "float32":
         from dragon_finetune.index.compact import write_compact
 
-        file = write_compact(out, embedder, vectors)  # type: ignore[arg-type]
+        file = write_compact(out, embedder, vectors)
         print(printable(f"all vectors in {vectors}: {file} ({file.stat().st_size / 1e6:.1f} MB)"))
     if store and collection:
         from dragon_finetune.index.distributed.sources import reader_of
