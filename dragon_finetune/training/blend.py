@@ -25,8 +25,8 @@ class Verdict:
     """Which weights were kept, and why.
 
     Attributes:
-        outcome: of the best of what was tried against the base: "better", shown by p; "can't tell"; or "worse", where
-            its mean lies below the base's. Only what is better is kept.
+        outcome: of the best of what was tried against the base: "better", shown by p; "worse", where the interval lies
+            below zero; else "can't tell". Only what is better is kept.
         candidate: the best of what was tried: "tuned", "blend 0.5", or one of the others by its name.
         share: the share of the tuned weights that is kept, 0 (none) to 1 (tuned).
         queries: how many judged.
@@ -135,7 +135,7 @@ def decide(
     best = judgements[candidate]
     test = paired_test(first.ndcg, best.ndcg, seed=seed)
     p = min(1.0, tried * paired_p(best.ndcg, first.ndcg, seed=seed))
-    outcome: Outcome = "better" if p < LEVEL else "can't tell" if test.difference > 0 else "worse"
+    outcome: Outcome = "better" if p < LEVEL else "worse" if test.high < 0 else "can't tell"
     better = outcome == "better"
     verdict = Verdict(
         outcome=outcome,
