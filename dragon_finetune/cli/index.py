@@ -80,7 +80,8 @@ def _engine_here(embedder: "FineTunedEmbedder") -> str:
     from dragon_finetune.embedding.instruction_sets import instruction_set
 
     name = embedder.engine.name
-    return f"{name} on {instruction_set()}" if name.startswith("openvino") else name
+    instructions = instruction_set() if name.startswith("openvino") else "other"
+    return name if instructions == "other" else f"{name} on {instructions}"
 
 
 def doctor(
