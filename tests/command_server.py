@@ -5,6 +5,7 @@ has its own memory, folder, environment and exit, as one that was started has. W
 about that starts a process of its own, as does a call whose environment the libraries read when they are imported.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -85,7 +86,9 @@ class Started:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # ended since, and not told yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

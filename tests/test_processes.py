@@ -128,3 +128,11 @@ def test_two_that_train_into_one_folder_the_second_is_refused_by_name(tiny, tmp_
     assert f"another process (process {first.pid} on" in second.stderr
     assert json.loads(first.communicate()[0])["path"] == str(tmp_path / "out")
     assert first.returncode == 0
+
+
+def test_a_signal_to_a_command_that_has_ended_goes_nowhere(tmp_path):
+    process = start_command("plugins", cwd=tmp_path)
+    while psutil.pid_exists(process.pid):  # ended, and nobody here has asked
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == 0

@@ -4,7 +4,7 @@
 
 Each opens the model its own way and returns what makes vectors of unit length: fastembed (onnxruntime) from the ONNX
 folder that `export` writes, infinity-emb from the folder itself (torch, its own batching by length), llama.cpp (through
-xllamacpp) from GGUF files. What is not installed is left out of the table, by name. All use both their defaults and all
+xllamacpp) from GGUF files. What is not installed is left out of the table, by name. All use their defaults and all
 cores, but for what a fair run needs: llama.cpp refuses a text over the limit, so it is given texts that were cut
 before, and room for as many texts in a batch as fit its 2,048 tokens.
 """
