@@ -1,5 +1,6 @@
 """Two processes on one folder, and processes that end with the one that started them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -136,3 +137,10 @@ def test_a_signal_to_a_command_that_has_ended_goes_nowhere(tmp_path):
         time.sleep(0.01)
     process.kill()
     assert process.wait() == 0
+
+
+def test_a_command_is_waited_for_beside_a_thousand_open_files(tmp_path):
+    with contextlib.ExitStack() as files:
+        for _ in range(1024):
+            files.enter_context(Path(os.devnull).open("rb"))
+        assert "finetuned" in start_command("plugins", cwd=tmp_path).communicate()[0]

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +20,7 @@ from dragon_finetune.files import absolute, is_address
 from dragon_finetune.index.asking import TOO_LARGE, asked, chroma_errors, patiently, status_of
 
 _PAGE = 500  # records per request: far below Chroma's own maximum, little enough to stream
+_CHANGING = Lock()  # one thread that opens a store while another closes it makes Chroma raise KeyError
 
 
 class Record(NamedTuple):
@@ -47,7 +50,7 @@ def open_client(store: str | Path) -> Any:
         DataError: no server answers there or it refuses, the folder can't be written, or what lies there is no store.
     """
     settings = Settings(anonymized_telemetry=False)
-    with chroma_errors(store):
+    with _CHANGING, chroma_errors(store):
         if not is_address(store):
             return chromadb.PersistentClient(path=str(absolute(store)), settings=settings)
         if settings.chroma_client_auth_credentials and not settings.chroma_client_auth_provider:
@@ -75,6 +78,17 @@ def existing_client(store: str | Path) -> Any:
     if not is_address(store) and not (absolute(store) / "chroma.sqlite3").is_file():
         raise DataError(f"{absolute(store)} holds no Chroma store (no chroma.sqlite3). Check --store.")
     return open_client(store)
+
+
+@contextmanager
+def closed_after(client: Any) -> Iterator[Any]:
+    """Yield a client and close it at the end: the open files of a store keep Windows from deleting its folder."""
+    try:
+        yield client
+    finally:
+        if hasattr(client, "close"):  # not in Chroma before 1.4
+            with _CHANGING:
+                client.close()
 
 
 def collection_names(client: Any, store: str | Path) -> list[str]:

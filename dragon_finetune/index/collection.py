@@ -9,7 +9,7 @@ from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError, StaleIndexError
 from dragon_finetune.files import absolute, is_address
 from dragon_finetune.index.asking import asked
-from dragon_finetune.index.chroma import collection_names, count, open_client, stored_collection
+from dragon_finetune.index.chroma import closed_after, collection_names, count, open_client, stored_collection
 from dragon_finetune.index.chroma_function import embedding_function, stale
 
 # Chroma's own rule, in its own words.
@@ -27,9 +27,9 @@ def require_loadable(store: str, name: str, embedder: FineTunedEmbedder) -> None
     if not is_address(store) and not (absolute(store) / "chroma.sqlite3").is_file():
         _require_writable(absolute(store))
         return
-    client = open_client(store)
-    if name in collection_names(client, store):
-        _require_same(stored_collection(client, name), name, embedder)
+    with closed_after(open_client(store)) as client:
+        if name in collection_names(client, store):
+            _require_same(stored_collection(client, name), name, embedder)
 
 
 def require_name(name: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.index.agreement import agreement, agrees_when_cut
 from dragon_finetune.index.chroma import (
+    closed_after,
     collection_names,
     count,
     existing_client,
@@ -70,7 +71,20 @@ def examine(
     Raises:
         DataError: no store there, or no collection of that name; names those that exist.
     """
-    client = existing_client(store)
+    with closed_after(existing_client(store)) as client:
+        return _examined(client, embedder, store, collections, chunks, others, sample, text_field)
+
+
+def _examined(
+    client: Any,
+    embedder: FineTunedEmbedder,
+    store: str | Path,
+    collections: Sequence[str],
+    chunks: Sequence[Path | str],
+    others: Iterable[str],
+    sample: int,
+    text_field: str | None,
+) -> Health:
     present = collection_names(client, store)
     for name in collections:
         require_collection(name, present, store)

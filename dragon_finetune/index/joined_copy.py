@@ -13,6 +13,7 @@ from dragon_finetune.errors import DataError, StaleIndexError
 from dragon_finetune.index.asking import chroma_errors
 from dragon_finetune.index.chroma import (
     Record,
+    closed_after,
     collection_names,
     count,
     existing_client,
@@ -54,14 +55,14 @@ def join_collection(
     """
     if embedder.joiner is None:
         raise DataError(f"{embedder.model_path} has no lexicon to join. Make one: `dragon-finetune lexicon`.")
-    client = _client_of(store, name, new)
-    require_loadable(str(store), new, embedder)
-    if not checked:
-        require_joinable(embedder, store, name, new)
-    old = stored_collection(client, name)
-    records = progress(read_records(old), desc="join", unit="record", total=count(old))
-    with _target(client, old, new, embedder) as target:
-        return upsert(client, target, _joined(embedder, iter(records)))
+    with closed_after(_client_of(store, name, new)) as client:
+        require_loadable(str(store), new, embedder)
+        if not checked:
+            require_joinable(embedder, store, name, new)
+        old = stored_collection(client, name)
+        records = progress(read_records(old), desc="join", unit="record", total=count(old))
+        with _target(client, old, new, embedder) as target:
+            return upsert(client, target, _joined(embedder, iter(records)))
 
 
 def require_joinable(embedder: FineTunedEmbedder, store: str | Path, name: str, new: str) -> None:
@@ -71,10 +72,10 @@ def require_joinable(embedder: FineTunedEmbedder, store: str | Path, name: str, 
         DataError: no such store or collection, records without a text, or Chroma takes no collection called `new`.
         StaleIndexError: the vectors are not those of the model without its words.
     """
-    client = _client_of(store, name, new)
-    for record in read_texts(stored_collection(client, name)):
-        if not record.text.strip():
-            raise DataError(f"collection {name}, record {record.id}: it has no text, so its words are not known.")
+    with closed_after(_client_of(store, name, new)) as client:
+        for record in read_texts(stored_collection(client, name)):
+            if not record.text.strip():
+                raise DataError(f"collection {name}, record {record.id}: it has no text, so its words are not known.")
     _require_dense(embedder, store, name)
 
 

@@ -8,7 +8,7 @@ from dragon_finetune.chunks import ChunkRef, read_chunks
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.errors import DataError
 from dragon_finetune.index.bulk import in_groups
-from dragon_finetune.index.chroma import Record, open_client, read_ids, remove, upsert
+from dragon_finetune.index.chroma import Record, closed_after, open_client, read_ids, remove, upsert
 from dragon_finetune.index.collection import open_collection
 from dragon_finetune.index.origin import CHUNK_FILE, Origins
 from dragon_finetune.index.shards import VectorStore
@@ -45,12 +45,12 @@ def load_collection(
         StaleIndexError: the collection holds another encoder's vectors.
     """
     vectors = VectorStore(out, embedder)
-    client = open_client(store)
-    collection = open_collection(client, name, embedder)
-    chunks = progress(read(files, text_field=text_field), desc="load", unit="chunk")
-    written = upsert(client, collection, _records(chunks, vectors, embedder))
-    if replace:
-        _take_out_others(collection, files, list(read(files, text_field=text_field)))
+    with closed_after(open_client(store)) as client:
+        collection = open_collection(client, name, embedder)
+        chunks = progress(read(files, text_field=text_field), desc="load", unit="chunk")
+        written = upsert(client, collection, _records(chunks, vectors, embedder))
+        if replace:
+            _take_out_others(collection, files, list(read(files, text_field=text_field)))
     return written
 
 

@@ -57,6 +57,7 @@ def corpus_of_collection(models: Mapping[str, FineTunedEmbedder], store: str, na
         TokenLimitError: as `corpus_of_files`.
     """
     from dragon_finetune.index.chroma import (
+        closed_after,
         collection_names,
         existing_client,
         read_records,
@@ -65,15 +66,15 @@ def corpus_of_collection(models: Mapping[str, FineTunedEmbedder], store: str, na
     )
     from dragon_finetune.index.freshness import StaleIndexWarning
 
-    client = existing_client(store)
-    require_collection(name, collection_names(client, store), store)
-    collection = stored_collection(client, name)
-    found = list(read_records(collection))
-    records = [record for record in found if record.text.strip()]
-    if not records:
-        raise DataError(f"collection {name!r} of {store}: none of its {len(found)} records has a text to show.")
-    chunks = [ChunkRef(f"{name}, {each.id}", each.id, each.text, dict(each.metadata)) for each in records]
-    columns = {each: _column(by, collection, records, chunks) for each, by in models.items()}
+    with closed_after(existing_client(store)) as client:
+        require_collection(name, collection_names(client, store), store)
+        collection = stored_collection(client, name)
+        found = list(read_records(collection))
+        records = [record for record in found if record.text.strip()]
+        if not records:
+            raise DataError(f"collection {name!r} of {store}: none of its {len(found)} records has a text to show.")
+        chunks = [ChunkRef(f"{name}, {each.id}", each.id, each.text, dict(each.metadata)) for each in records]
+        columns = {each: _column(by, collection, records, chunks) for each, by in models.items()}
     if all(column.stale for column in columns.values()):
         warnings.warn(next(iter(columns.values())).origin, StaleIndexWarning, stacklevel=2)
     lost = len(found) - len(records)

@@ -9,7 +9,7 @@ import numpy as np
 from conftest import CORPUS
 
 from dragon_finetune import FineTunedEmbedder
-from dragon_finetune.index.chroma import open_client
+from dragon_finetune.index.chroma import closed_after, open_client
 
 _WORDS = " ".join(CORPUS).split()
 
@@ -23,12 +23,12 @@ def make_texts(count: int, seed: int = 3) -> list[str]:
 def build(store, texts, vectors, name="books", *, stem="books", space=None):
     """Make a collection of these texts and vectors; None: Chroma's own space, as the host leaves it."""
     configuration = {"configuration": {"hnsw": {"space": space}}} if space else {}
-    collection = open_client(store).get_or_create_collection(name, embedding_function=None, **configuration)
-    collection.add(
-        ids=[f"{stem}.embeddings_{n}" for n in range(len(texts))],
-        documents=list(texts),
-        embeddings=[np.asarray(vector) for vector in vectors],
-    )
+    with closed_after(open_client(store)) as client:
+        client.get_or_create_collection(name, embedding_function=None, **configuration).add(
+            ids=[f"{stem}.embeddings_{n}" for n in range(len(texts))],
+            documents=list(texts),
+            embeddings=[np.asarray(vector) for vector in vectors],
+        )
 
 
 def last_vectors(texts, encode, batch):

@@ -12,7 +12,7 @@ import pytest
 from conftest import CORPUS
 
 from dragon_finetune import FineTunedEmbedder, create_embedder
-from dragon_finetune.index.chroma import open_client
+from dragon_finetune.index.chroma import closed_after, open_client
 from dragon_finetune.index.doctor import examine
 
 WORDS = " ".join(CORPUS).split()
@@ -21,13 +21,12 @@ TEXTS = [" ".join(DICE.sample(WORDS, DICE.randrange(1, 9))) + f" {n}" for n in r
 
 
 def build(store, texts, vectors, name="books"):
-    client = open_client(store)
-    collection = client.create_collection(name, embedding_function=None)
-    collection.add(
-        ids=[f"books_{n}" for n in range(len(texts))],
-        documents=list(texts),
-        embeddings=[np.asarray(vector) for vector in vectors],
-    )
+    with closed_after(open_client(store)) as client:
+        client.create_collection(name, embedding_function=None).add(
+            ids=[f"books_{n}" for n in range(len(texts))],
+            documents=list(texts),
+            embeddings=[np.asarray(vector) for vector in vectors],
+        )
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,8 @@ def when_half_joined(store, act):
     return thread
 
 
+# An interrupt comes anywhere, in the middle of a listing of some folder too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize(
     ("act", "error"),
