@@ -77,10 +77,13 @@ class MappedVectors:
         """Return the vectors at places, (places, dimension)."""
         places = np.asarray(places, dtype=np.int64)
         found = np.empty((len(places), self.dimension), dtype=np.float32)
-        shards = places // self._rows
-        for number in np.unique(shards).tolist():
-            here = shards == number
-            found[here] = self._shards[number][places[here] - number * self._rows]
+        order = np.argsort(places, kind="stable")
+        ascending = places[order]
+        starts = self._rows * np.arange(len(self._shards) + 1)
+        bounds = np.searchsorted(ascending, starts).tolist()
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
+            here = slice(bounds[number], bounds[number + 1])
+            found[order[here]] = self._shards[number][ascending[here] - starts[number]]
         return found
 
 

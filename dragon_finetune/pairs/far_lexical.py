@@ -6,19 +6,31 @@ are bm25s's, mapped into memory.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dragon_finetune.pairs.words import tokens
 
-LEAST_CHAMPIONS, MOST_CHAMPIONS = 256, 16_384
+LEAST_CHAMPIONS, MOST_CHAMPIONS = 512, 16_384
 Places = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
-_NONE: Places = np.empty(0, dtype=np.int32)
+
+
+class Candidates(NamedTuple):
+    """Passages that may be among the best for a query: their places, ascending, and their exact scores."""
+
+    places: Places
+    scores: Scores
+
+    def best(self, count: int) -> npt.NDArray[np.int64]:
+        """Return the rows of up to `count` that have a word of the query, the best first, of equals the earlier."""
+        rows = np.argsort(-self.scores, kind="stable")[:count]
+        return rows[self.scores[rows] > 0]
 
 
 class FarLexical:
@@ -64,30 +76,29 @@ class FarLexical:
             scores[self._indices[part]] += times * self._data[part]
         return scores
 
-    def best(self, query: str, count: int) -> Places:
-        """Return the places of up to `count` passages with a word of the query, the best first, of equals the earlier.
+    def candidates(self, queries: Sequence[str], more: Sequence[Places] | None = None) -> list[Candidates]:
+        """Return for each query the passages that are among the best for one of its words, and those of `more`."""
+        lists = [[self._champions(number) for number, _ in self._asked(query)] for query in queries]
+        for own, others in zip(lists, more or [], strict=more is not None):
+            own.append(others)
+        places = [_each_once(own) for own in lists]
+        return [*map(Candidates, places, self.scores_at(queries, places))]
 
-        Passages that are among the best for none of its words are overlooked.
-        """
-        candidates, scores = self.candidates(query)
-        found: Places = candidates[np.argsort(-scores, kind="stable")[:count]]
-        return found
-
-    def candidates(self, query: str, more: Places = _NONE) -> tuple[Places, Scores]:
-        """Return the places, sorted, of all that `best` chooses from and of `more`, and their exact scores."""
-        lists = [self._champions(number) for number, _ in self._asked(query)]
-        places = np.unique(np.concatenate([*lists, more]))
-        return places, self.scores_at(query, places)
-
-    def scores_at(self, query: str, places: Places) -> Scores:
-        """Return the scores of some passages, exact; `places` must be sorted."""
-        scores = np.zeros(len(places), dtype=np.float32)
-        for number, times in self._asked(query):
-            start, end = self._starts[number], self._starts[number + 1]
-            own = self._indices[start:end]
-            rows = np.minimum(np.searchsorted(own, places), len(own) - 1)
-            there = own[rows] == places
-            scores[there] += times * self._data[start + rows[there]]
+    def scores_at(self, queries: Sequence[str], places: Sequence[Places]) -> list[Scores]:
+        """Return for each query the scores of some passages, exact."""
+        scores = [np.zeros(len(some), dtype=np.float32) for some in places]
+        asking: dict[int, list[tuple[int, Any]]] = defaultdict(list)
+        for row, query in enumerate(queries):
+            for number, times in self._asked(query):
+                asking[number].append((row, times))
+        # Word by word, for most words are in many queries: each is laid out once, and then only looked up.
+        of_word = np.zeros(self._passages, dtype=np.float32)
+        for number, rows in asking.items():
+            part = slice(self._starts[number], self._starts[number + 1])
+            of_word[self._indices[part]] = self._data[part]
+            for row, times in rows:
+                scores[row] += times * of_word[places[row]]
+            of_word[self._indices[part]] = 0
         return scores
 
     def _asked(self, query: str) -> list[tuple[int, Any]]:
@@ -104,3 +115,9 @@ class FarLexical:
             order = np.argsort(-self._data[start:end], kind="stable")[: self.champions]
             self._best_of[number] = np.sort(own[order])
         return self._best_of[number]
+
+
+def _each_once(lists: Sequence[Places]) -> Places:
+    """Return the numbers of all lists, ascending, each once."""
+    every = np.sort(np.concatenate([*lists, np.empty(0, dtype=np.int32)]))
+    return every[np.diff(every, prepend=-1) > 0]

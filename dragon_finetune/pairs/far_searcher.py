@@ -1,7 +1,7 @@
 """BM25 and the base model over more passages than can be compared with every query: a search that overlooks some.
 
-What it overlooks is measured on each run (`recall`). Memory holds the graph of the vectors (`neighbours`) and what is
-looked at of the vectors and of BM25's scores, which are mapped from files.
+What it overlooks is measured on each run (`recall`). Memory holds short copies of the vectors (`neighbours`) and what
+is looked at of the vectors and of BM25's scores, which are mapped from files.
 """
 
 import itertools
@@ -17,9 +17,9 @@ import numpy.typing as npt
 from dragon_finetune.index.mapped import MappedVectors
 from dragon_finetune.overlap import words
 from dragon_finetune.pairs.corpus import Corpus
-from dragon_finetune.pairs.far_lexical import FarLexical
+from dragon_finetune.pairs.far_lexical import Candidates, FarLexical
 from dragon_finetune.pairs.fusion import fused, nearest
-from dragon_finetune.pairs.neighbours import Neighbours, require_usearch
+from dragon_finetune.pairs.neighbours import Neighbours
 from dragon_finetune.pairs.recall import measured
 from dragon_finetune.pairs.recalled import Recall
 from dragon_finetune.pairs.search import Answer
@@ -27,7 +27,7 @@ from dragon_finetune.pairs.search import Answer
 if TYPE_CHECKING:
     from dragon_finetune.embedding.embedder import FineTunedEmbedder
 
-_LEAST_DEPTH = 64
+_LEAST_DEPTH = 256
 _QUERIES_AT_ONCE = 512
 _WORDS_KEPT = 65_536
 
@@ -39,13 +39,9 @@ class FarSearcher:
         corpus: the passages.
         embedder: of the base.
         folder: keeps the vectors of passages and queries, so that nothing is embedded twice after a kill, and BM25.
-
-    Raises:
-        MissingExtraError: usearch is not installed; before anything is embedded.
     """
 
     def __init__(self, corpus: Corpus, embedder: "FineTunedEmbedder", folder: Path) -> None:
-        require_usearch()
         self.corpus, self.embedder, self._folder = corpus, embedder, folder
         self.depth = _LEAST_DEPTH
         """Candidates of each of the two searches whose scores are added."""
@@ -65,7 +61,7 @@ class FarSearcher:
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        """The graph of these."""
+        """Their short copies."""
         return Neighbours(self.vectors)
 
     @cached_property
@@ -88,13 +84,13 @@ class FarSearcher:
         for first, vectors in asked.blocks():
             for start in range(0, len(vectors), _QUERIES_AT_ONCE):
                 block = vectors[start : start + _QUERIES_AT_ONCE]
-                yield from self.answers(queries[first + start : first + start + len(block)], block)
+                yield from self.answers(queries[first + start : first + start + len(block)], block, depth)
 
-    def answers(self, queries: Sequence[str], vectors: npt.NDArray[np.float32]) -> Iterator[Answer]:
-        """Yield the answers to queries whose vectors are known."""
-        found = self.neighbours.nearest(vectors, self.depth)
-        for query, vector, near in zip(queries, vectors, found, strict=True):
-            yield FarAnswer(self, query, vector, near)
+    def answers(self, queries: Sequence[str], vectors: npt.NDArray[np.float32], depth: int = 0) -> Iterator[Answer]:
+        """Yield the answers to queries whose vectors are known, of which so many of the nearest will be asked for."""
+        found = self.neighbours.nearest(vectors, max(self.depth, depth))
+        candidates = self.lexical.candidates(queries, [near.astype(np.int32) for near in found])
+        yield from map(FarAnswer, itertools.repeat(self), queries, vectors, found, candidates)
 
     def cosines_to(self, answers: Sequence[Answer], positives: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the cosine of each answered query to its positive; a passage of the corpus is not embedded again."""
@@ -121,21 +117,22 @@ class FarSearcher:
 
 @dataclass
 class FarAnswer:
-    """What is found for one query among the nearest of the graph and the best of BM25."""
+    """What is found for one query among the nearest and the best of BM25."""
 
     search: FarSearcher
     query: str
     vector: npt.NDArray[np.float32]
     nearest: npt.NDArray[np.int64]
+    lexical: Candidates
+    """BM25's, and the nearest."""
     _cosines: dict[int, float] = field(default_factory=dict)
 
     def best(self, count: int, without: Collection[int] = ()) -> list[int]:
         """Return the places that both rank first: see `search.Answer`."""
         search, own = self.search, self.search.numbers_of(without)
-        near = self.nearest.astype(np.int32)
-        numbers, lexical = search.lexical.candidates(self.query, near)
-        chosen = np.union1d(np.searchsorted(numbers, near), np.argsort(-lexical, kind="stable")[: search.depth])
-        numbers, lexical = numbers[chosen], lexical[chosen]
+        near = np.searchsorted(self.lexical.places, self.nearest)
+        chosen = np.union1d(near, self.lexical.best(search.depth))
+        numbers, lexical = self.lexical.places[chosen], self.lexical.scores[chosen]
         cosines = search.vectors.at(numbers) @ self.vector
         total = len(search.texts) * float(search.mean @ self.vector)
         others = total - float((search.vectors.at(own) @ self.vector).sum())
@@ -153,7 +150,8 @@ class FarAnswer:
         """Return places, those of BM25 and of the model by turns, each once."""
         search = self.search
         near = self.nearest if depth <= len(self.nearest) else search.neighbours.nearest(self.vector, depth)[0]
-        turns = itertools.zip_longest(search.lexical.best(self.query, depth).tolist(), near[:depth].tolist())
+        scored = self.lexical.places[self.lexical.best(depth)]
+        turns = itertools.zip_longest(scored.tolist(), near[:depth].tolist())
         numbers = list(dict.fromkeys(number for turn in turns for number in turn if number is not None))
         places = [int(search.places[number]) for number in numbers]
         self._cosines.update(zip(places, (search.vectors.at(numbers) @ self.vector).tolist(), strict=True))

@@ -1,8 +1,9 @@
-"""Nearest neighbours among more vectors than can be compared one by one: a graph (HNSW) by usearch.
+"""Nearest neighbours among more vectors than memory need hold: short copies are compared, then the best in full.
 
-Malkov & Yashunin 2018, arXiv 1603.09320. usearch rather than faiss: it keeps half-precision vectors at the same recall,
-which halves memory; its wheel is a third of a megabyte on each system, and it brings no second OpenMP beside
-torch's.
+The copies are the vectors' shares of the directions in which a sample of them reaches furthest (principal components,
+not centred, for it is products that are compared). Both passes are matrix products over blocks of queries; at
+300,000 vectors that takes less time than a graph (HNSW) or cells (IVF), which leap about in memory
+(docs/pairs-at-scale.md has the figures).
 """
 
 from typing import Any
@@ -11,57 +12,83 @@ import numpy as np
 import numpy.typing as npt
 
 from dragon_finetune.embedding.engine import Vectors
-from dragon_finetune.errors import MissingExtraError
 from dragon_finetune.index.mapped import MappedVectors
 from dragon_finetune.progress import progress
 
-_CONNECTIVITY, _EXPANSION_ADD = 16, 128  # usearch's own defaults
-LEAST_EXPANSION, MOST_EXPANSION = 128, 8192
-
-
-def require_usearch() -> Any:
-    """Return usearch's module. Raises MissingExtraError, naming the extra, where it is not installed."""
-    try:
-        import usearch.index
-    except ImportError as error:
-        raise MissingExtraError(
-            f'{error}. So many chunks are not compared one by one: pip install "dragon-finetune[scale]", or raise '
-            "--approximate-from above their number.",
-            name=error.name,
-        ) from error
-    return usearch.index
+LEAST_WIDTH, MOST_WIDTH = 256, 16_384
+_LEAST_SHORT, _SHORTER = 96, 4  # a copy has a quarter of the numbers, and not fewer than 96
+_SAMPLE = 16_384  # vectors that the directions are taken from
+_COLUMNS = 2048  # vectors whose products with a block of queries are held
+_TASTE = 8192  # vectors that tell which products are high
 
 
 class Neighbours:
-    """A graph over vectors. The same vectors give the same graph: it is built by one thread, and searched by all.
+    """The short copies of vectors, and the way back to the whole ones. The same vectors give the same answers.
 
     Args:
         vectors: of unit length.
-
-    Raises:
-        MissingExtraError: usearch is not installed.
     """
 
     def __init__(self, vectors: MappedVectors) -> None:
-        self.expansion = LEAST_EXPANSION
-        self._graph = require_usearch().Index(
-            ndim=vectors.dimension,
-            metric="ip",
-            dtype="f16",
-            connectivity=_CONNECTIVITY,
-            expansion_add=_EXPANSION_ADD,
-            expansion_search=LEAST_EXPANSION,
-            enable_key_lookups=False,
-        )
-        with progress(total=len(vectors), desc="neighbours", unit="text") as bar:
-            for start, block in vectors.blocks():
-                self._graph.add(np.arange(start, start + len(block), dtype=np.uint64), block, threads=1)
-                bar.update(len(block))
+        self.width = LEAST_WIDTH
+        """Vectors compared in full for each query, as far as there are; twice what is wanted, where that is more."""
+        self._vectors = vectors
+        self._turn = _directions(vectors)
+        self._short = np.empty((len(vectors), self._turn.shape[1]), dtype=np.float32)
+        for start, block in progress(vectors.blocks(), desc="shorten vectors", unit="shard", total=len(vectors.files)):
+            np.matmul(block, self._turn, out=self._short[start : start + len(block)])
 
     def nearest(self, queries: Vectors, count: int) -> list[npt.NDArray[np.int64]]:
-        """Return for each query the places of up to `count` vectors, the nearest first as far as they are found."""
-        count = min(count, len(self._graph))
-        self._graph.expansion_search = max(self.expansion, 2 * count)
-        found = self._graph.search(np.atleast_2d(queries), count)
-        keys, counts = np.atleast_2d(found.keys), np.atleast_1d(getattr(found, "counts", len(found.keys)))
-        return [row[:some].astype(np.int64) for row, some in zip(keys, counts.tolist(), strict=True)]
+        """Return for each query the places of `count` vectors or all, the nearest first as far as they are found."""
+        queries = np.atleast_2d(queries)
+        count = min(count, len(self._short))
+        return [
+            places[np.argsort(-(self._vectors.at(places) @ query), kind="stable")[:count]]
+            for query, places in zip(queries, self._near(queries @ self._turn, max(self.width, 2 * count)), strict=True)
+        ]
+
+    def _near(self, queries: Vectors, count: int) -> list[npt.NDArray[np.int64]]:
+        """Return for each short query the places, sorted, of its `count` highest products."""
+        floor = self._floor(queries, count)[:, None]
+        blocks = [self._above(queries, floor, start) for start in range(0, len(self._short), _COLUMNS)]
+        rows, places, products = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        order = np.argsort(rows, kind="stable")
+        ends = np.searchsorted(rows[order], np.arange(1, len(queries)))
+        each = zip(np.split(places[order], ends), np.split(products[order], ends), strict=True)
+        found = [of[_highest(products, count)] for of, products in each]
+        # Hardly ever: vectors in such an order that those which were tasted tell nothing.
+        few = [row for row, places in enumerate(found) if len(places) < min(count, len(self._short)) / 2]
+        for row, places in zip(few, self._near(queries[few], len(self._short)) if few else [], strict=True):
+            found[row] = places
+        return found
+
+    def _above(self, queries: Vectors, floor: Vectors, start: int) -> tuple[npt.NDArray[Any], ...]:
+        products = queries @ self._short[start : start + _COLUMNS].T
+        rows, columns = np.divmod(np.flatnonzero(products >= floor), products.shape[1])
+        return rows, columns + start, products[rows, columns]
+
+    def _floor(self, queries: Vectors, count: int) -> Vectors:
+        """Return for each query a product that hardly fewer than `count` vectors reach, told from some of them."""
+        if count >= len(self._short):
+            return np.full(len(queries), -np.inf, dtype=np.float32)
+        step = max(1, len(self._short) // _TASTE)
+        tasted = queries @ self._short[::step].T
+        wanted = count / step
+        # Three standard deviations more, of a number that is Poisson's where vectors lie in no order.
+        rank = min(tasted.shape[1], int(np.ceil(wanted + 3 * wanted**0.5 * (step > 1))))
+        return np.asarray(np.partition(tasted, -rank, axis=1)[:, -rank])
+
+
+def _directions(vectors: MappedVectors) -> Vectors:
+    dimension = vectors.dimension
+    sample = vectors.at(np.unique(np.linspace(0, len(vectors) - 1, _SAMPLE).astype(np.int64)))
+    _, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
+    kept = min(dimension, max(_LEAST_SHORT, dimension // _SHORTER))
+    return np.ascontiguousarray(directions[:, ::-1][:, :kept], dtype=np.float32)
+
+
+def _highest(products: Vectors, count: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the `count` highest, sorted."""
+    if len(products) <= count:
+        return np.arange(len(products))
+    return np.sort(np.argpartition(-products, count - 1)[:count])

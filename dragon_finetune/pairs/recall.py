@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dragon_finetune.index.mapped import MappedVectors
 from dragon_finetune.pairs.far_lexical import MOST_CHAMPIONS, FarLexical
 from dragon_finetune.pairs.fusion import fused, nearest
-from dragon_finetune.pairs.neighbours import MOST_EXPANSION, Neighbours
+from dragon_finetune.pairs.neighbours import MOST_WIDTH, Neighbours
 from dragon_finetune.pairs.recalled import TOP, Recall
 from dragon_finetune.pairs.search import Answer
 
@@ -20,7 +20,7 @@ WANTED = 0.98
 _SAMPLE = 128
 _QUERIES_AT_ONCE = 16  # whose scores of the whole corpus are held
 MOST_DEPTH = 1024  # candidates of each search whose scores are added
-_EQUAL = 1e-5  # cosines that half precision may put in another order
+_EQUAL = 1e-5  # cosines that another order of adding may put in another order
 
 
 class Widening(Protocol):
@@ -76,12 +76,12 @@ def measured(search: Widening, queries: Sequence[str], asked: MappedVectors, dep
 
 def _widened(search: Widening, recall: Recall) -> bool:
     """Make whichever part finds too little look twice as wide; False if none can or need."""
-    near = recall.near < WANTED and recall.expansion < MOST_EXPANSION
+    near = recall.near < WANTED and recall.width < MOST_WIDTH
     words = recall.words < WANTED and recall.champions < MOST_CHAMPIONS
     # What is far down both lists can be high in their sum.
     both = recall.both < WANTED and recall.added < MOST_DEPTH and not near and not words
     if near:
-        search.neighbours.expansion *= 2
+        search.neighbours.width *= 2
     if words:
         search.lexical.widen()
     if both:
@@ -105,12 +105,13 @@ def _recall(search: Widening, truths: Sequence[_Truth], depth: int) -> Recall:
     near, words, both = [], [], []
     queries, vectors = [truth.query for truth in truths], np.stack([truth.vector for truth in truths])
     found = search.neighbours.nearest(vectors, depth)
-    for truth, numbers, answer in zip(truths, found, search.answers(queries, vectors), strict=True):
+    scored = search.lexical.candidates(queries)
+    answers = search.answers(queries, vectors)
+    for truth, numbers, lexical, answer in zip(truths, found, scored, answers, strict=True):
         cosines = search.vectors.at(numbers) @ truth.vector
         near.append(np.count_nonzero(cosines >= truth.least_cosine - _EQUAL) / depth)
         if truth.scored:
-            best = np.sort(search.lexical.best(truth.query, depth))
-            scores = search.lexical.scores_at(truth.query, best)
+            scores = lexical.scores[lexical.best(depth)]
             words.append(np.count_nonzero(scores >= truth.least_score - _EQUAL) / truth.scored)
         places = {int(search.places[number]) for number in truth.first}
         both.append(len(places & set(answer.best(TOP))) / len(places))
@@ -120,7 +121,7 @@ def _recall(search: Widening, truths: Sequence[_Truth], depth: int) -> Recall:
         float(np.mean(near)),
         float(np.mean(words)) if words else 1.0,
         float(np.mean(both)),
-        search.neighbours.expansion,
+        search.neighbours.width,
         search.lexical.champions,
         search.depth,
     )

@@ -15,7 +15,7 @@ class Recall:
         near: of the nearest `depth` by the base.
         words: of the best `depth` by BM25.
         both: of the first ten of both together.
-        expansion, champions, added: how wide it looks for that (`Neighbours`, `FarLexical`, `FarSearcher.depth`).
+        width, champions, added: how wide it looks for that (`Neighbours`, `FarLexical`, `FarSearcher.depth`).
     """
 
     queries: int
@@ -23,7 +23,7 @@ class Recall:
     near: float
     words: float
     both: float
-    expansion: int
+    width: int
     champions: int
     added: int
 

@@ -30,9 +30,6 @@ def search_over(
         embedder: of the base.
         folder: where an approximate search keeps vectors, for the next run too; default: one that goes with it.
         approximate_from: how many passages.
-
-    Raises:
-        MissingExtraError: the approximate search needs usearch, which is not installed.
     """
     if len(corpus.passages) < approximate_from:
         return Searcher(corpus, embedder)

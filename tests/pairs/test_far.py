@@ -1,6 +1,5 @@
 """The search that overlooks some passages, against the one that compares all."""
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,6 @@ from codex_of_pairs import corpus_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragon_finetune.errors import MissingExtraError
 from dragon_finetune.index.mapped import MappedVectors
 from dragon_finetune.pairs.corpus import Corpus, Passage
 from dragon_finetune.pairs.entities import Entity, NameFinder
@@ -95,9 +93,9 @@ def test_nearest_neighbours_are_those_of_comparing_all(tmp_path_factory, count, 
     rows[-copies:] = rows[0]  # equal ones
     rows = unit(rows)
     vectors = MappedVectors(tmp_path_factory.mktemp("shards"), [*map(str, range(count))], Given(rows), rows=64)
-    graph = Neighbours(vectors)
+    neighbours = Neighbours(vectors)
     asked = unit(dice.standard_normal((5, dimension)))
-    found = graph.nearest(asked, wanted)
+    found = neighbours.nearest(asked, wanted)
     assert [len(row) for row in found] == [min(count, wanted)] * 5
     hits = 0
     for query, row in zip(asked, found, strict=True):
@@ -106,7 +104,31 @@ def test_nearest_neighbours_are_those_of_comparing_all(tmp_path_factory, count, 
         least = np.sort(cosines)[-min(count, wanted)]
         hits += np.count_nonzero(cosines[row] >= least - 2e-3)
     assert hits >= 0.98 * 5 * min(count, wanted)
-    assert [*graph.nearest(asked[0], wanted)[0]] == [*found[0]]
+    assert [*neighbours.nearest(asked[0], wanted)[0]] == [*found[0]]
+
+
+@settings(max_examples=25)
+@given(count=st.integers(1, 300), wanted=st.integers(1, 40), copies=st.integers(0, 200), seed=st.integers(0, 2**32 - 1))
+def test_as_many_neighbours_as_are_wanted_whatever_the_few_that_are_tasted_say(
+    tmp_path_factory, count, wanted, copies, seed
+):
+    dice = np.random.default_rng(seed)
+    rows = dice.standard_normal((count, 12))
+    rows[:: max(1, count // 8)] *= dice.choice([-1, 1]) * np.sign(rows[:: max(1, count // 8), :1])
+    rows[-copies:] = rows[0]
+    rows = unit(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"_TASTE": 8, "_COLUMNS": 50, "_LEAST_SHORT": 3, "LEAST_WIDTH": 1}.items():
+            patch.setattr(f"dragon_finetune.pairs.neighbours.{name}", value)
+        vectors = MappedVectors(tmp_path_factory.mktemp("shards"), [*map(str, range(count))], Given(rows), rows=64)
+        neighbours = Neighbours(vectors)
+        asked = np.concatenate([unit(dice.standard_normal((5, 12))), rows[:1], -rows[:1]])
+        for row, query in zip(neighbours.nearest(asked, wanted), asked, strict=True):
+            assert len({*row.tolist()}) == len(row) == min(count, wanted)
+            assert (np.diff(rows[row] @ query) <= 1e-6).all()
+        neighbours.width = count
+        for row, query in zip(neighbours.nearest(asked, wanted), asked, strict=True):
+            assert np.allclose(rows[row] @ query, np.sort(rows @ query)[::-1][:wanted], atol=1e-6)
 
 
 @settings(max_examples=15)
@@ -122,8 +144,9 @@ def test_bm25_scores_are_those_of_scoring_all_and_so_are_the_best_where_it_looks
         scores = slow.scores(query) if any(word in VOCABULARY for word in tokens(query)) else np.zeros(count)
         assert np.allclose(far.scores(query), scores, atol=1e-5)
         places = np.arange(0, count, 2, dtype=np.int32)
-        assert np.allclose(far.scores_at(query, places), scores[places], atol=1e-5)
-        best = far.best(query, 10)
+        assert np.allclose(far.scores_at([query], [places])[0], scores[places], atol=1e-5)
+        candidates = far.candidates([query])[0]
+        best = candidates.places[candidates.best(10)]
         assert (scores[best] > 0).all()
         if champions >= count:
             assert [*best] == nearest(far.scores(query), min(10, np.count_nonzero(scores)))[: len(best)]
@@ -183,7 +206,7 @@ def test_a_killed_run_embeds_no_passage_and_no_query_again(corpus, tmp_path):
     passages = {passage.text for passage in corpus.passages}
     killed = Words()
     search = FarSearcher(corpus, killed, tmp_path / "killed")
-    search.answers = lambda queries, vectors: (_ for _ in ()).throw(KeyboardInterrupt)
+    search.answers = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         synthesize(corpus, PairSettings(), search=search)
     assert passages < {*killed.read}
@@ -192,15 +215,10 @@ def test_a_killed_run_embeds_no_passage_and_no_query_again(corpus, tmp_path):
     assert again.read == []
 
 
-def test_few_passages_are_compared_one_by_one_without_the_library(corpus, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "usearch", None)
-    monkeypatch.setitem(sys.modules, "usearch.index", None)
+def test_few_passages_are_compared_one_by_one(corpus, tmp_path):
     assert len(corpus.passages) < APPROXIMATE_FROM
     assert isinstance(search_over(corpus, Words(), tmp_path), Searcher)
-    embedder = Words()
-    with pytest.raises(MissingExtraError, match=r'pip install "dragon-finetune\[scale\]", or raise --approximate-from'):
-        search_over(corpus, embedder, tmp_path, approximate_from=200)
-    assert embedder.read == []
+    assert isinstance(search_over(corpus, Words(), tmp_path, approximate_from=200), FarSearcher)
 
 
 def test_without_a_folder_the_vectors_go_with_the_search(corpus):
