@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dragon_finetune.embedding.embedder import FineTunedEmbedder
 from dragon_finetune.embedding.engine import Vectors
@@ -18,6 +19,7 @@ from dragon_finetune.progress import progress
 
 _ROWS = 16_384
 _MOST_SHARDS = 200  # a process may have 256 files open where the system is mean
+_AT_ONCE = 2048  # vectors that are read for products
 _LENGTH_MAY_BE_OFF = 1e-2
 
 
@@ -85,6 +87,22 @@ class MappedVectors:
             here = slice(bounds[number], bounds[number + 1])
             found[order[here]] = self._shards[number][ascending[here] - starts[number]]
         return found
+
+    def products(self, queries: Vectors, places: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
+        """Return the products of each query with the vectors at its places, in their order.
+
+        Args:
+            queries: (queries, dimension).
+            places: of each query.
+        """
+        counts = [len(own) for own in places]
+        rows, every = np.repeat(np.arange(len(queries)), counts), np.concatenate(places)
+        found = np.empty(len(every), dtype=np.float32)
+        # In the vectors' order, for leaping about in what is mapped takes five times as long.
+        order = np.argsort(every, kind="stable")
+        for part in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
+            found[part] = np.einsum("ij,ij->i", self.at(every[part]), queries[rows[part]])
+        return np.split(found, np.cumsum(counts[:-1]))
 
 
 def _embedded(folder: Path, number: int, texts: Sequence[str], embedder: FineTunedEmbedder, role: Role) -> Path:

@@ -6,10 +6,10 @@ is looked at of the vectors and of BM25's scores, which are mapped from files.
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dragon_finetune.index.mapped import MappedVectors
 from dragon_finetune.overlap import words
 from dragon_finetune.pairs.corpus import Corpus
-from dragon_finetune.pairs.far_lexical import Candidates, FarLexical
+from dragon_finetune.pairs.far_lexical import FarLexical
 from dragon_finetune.pairs.fusion import fused, nearest
 from dragon_finetune.pairs.neighbours import Neighbours
 from dragon_finetune.pairs.recall import measured
@@ -88,9 +88,22 @@ class FarSearcher:
 
     def answers(self, queries: Sequence[str], vectors: npt.NDArray[np.float32], depth: int = 0) -> Iterator[Answer]:
         """Yield the answers to queries whose vectors are known, of which so many of the nearest will be asked for."""
-        found = self.neighbours.nearest(vectors, max(self.depth, depth))
-        candidates = self.lexical.candidates(queries, [near.astype(np.int32) for near in found])
-        yield from map(FarAnswer, itertools.repeat(self), queries, vectors, found, candidates)
+        depth = max(self.depth, depth)
+        near = [places.astype(np.int32) for places in self.neighbours.near(vectors, depth)]
+        candidates = self.lexical.candidates(queries, near)
+        scored = [each.best(depth) for each in candidates]
+        chosen = [
+            np.union1d(np.searchsorted(each.places, own), rows)
+            for each, own, rows in zip(candidates, near, scored, strict=True)
+        ]
+        numbers = [each.places[rows] for each, rows in zip(candidates, chosen, strict=True)]
+        cosines = self.vectors.products(vectors, numbers)
+        for row, each in enumerate(candidates):
+            order = np.argsort(-cosines[row][np.searchsorted(numbers[row], near[row])], kind="stable")
+            found = Found(
+                numbers[row], cosines[row], each.scores[chosen[row]], near[row][order], each.places[scored[row]]
+            )
+            yield FarAnswer(self, vectors[row], found)
 
     def cosines_to(self, answers: Sequence[Answer], positives: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the cosine of each answered query to its positive; a passage of the corpus is not embedded again."""
@@ -115,50 +128,56 @@ class FarSearcher:
         return found
 
 
+class Found(NamedTuple):
+    """What both searches find for one query: numbers of texts.
+
+    Attributes:
+        numbers: all, ascending.
+        cosines, lexical: the base's and BM25's scores of these.
+        nearest, scored: what each ranks first, the best first.
+    """
+
+    numbers: npt.NDArray[np.int32]
+    cosines: npt.NDArray[np.float32]
+    lexical: npt.NDArray[np.float32]
+    nearest: npt.NDArray[np.int32]
+    scored: npt.NDArray[np.int32]
+
+
 @dataclass
 class FarAnswer:
     """What is found for one query among the nearest and the best of BM25."""
 
     search: FarSearcher
-    query: str
     vector: npt.NDArray[np.float32]
-    nearest: npt.NDArray[np.int64]
-    lexical: Candidates
-    """BM25's, and the nearest."""
-    _cosines: dict[int, float] = field(default_factory=dict)
+    found: Found
 
     def best(self, count: int, without: Collection[int] = ()) -> list[int]:
         """Return the places that both rank first: see `search.Answer`."""
-        search, own = self.search, self.search.numbers_of(without)
-        near = np.searchsorted(self.lexical.places, self.nearest)
-        chosen = np.union1d(near, self.lexical.best(search.depth))
-        numbers, lexical = self.lexical.places[chosen], self.lexical.scores[chosen]
-        cosines = search.vectors.at(numbers) @ self.vector
+        search, found, own = self.search, self.found, self.search.numbers_of(without)
         total = len(search.texts) * float(search.mean @ self.vector)
         others = total - float((search.vectors.at(own) @ self.vector).sum())
         mean = others / max(1, len(search.texts) - len(own))
-        out = np.isin(numbers, own)
-        scores = fused(cosines, lexical, np.flatnonzero(out), mean=mean)
-        return [int(search.places[numbers[row]]) for row in nearest(scores, count) if not out[row]]
+        out = np.isin(found.numbers, own)
+        scores = fused(found.cosines, found.lexical, np.flatnonzero(out), mean=mean)
+        return [int(search.places[found.numbers[row]]) for row in nearest(scores, count) if not out[row]]
 
     def near(self, count: int, without: Collection[int] = ()) -> list[int]:
         """Return the places that the base ranks first: see `search.Answer`."""
         own = set(self.search.numbers_of(without).tolist())
-        return [int(self.search.places[number]) for number in self.nearest[:count].tolist() if number not in own]
+        return [int(self.search.places[number]) for number in self.found.nearest[:count].tolist() if number not in own]
 
     def candidates(self, depth: int) -> list[int]:
         """Return places, those of BM25 and of the model by turns, each once."""
-        search = self.search
-        near = self.nearest if depth <= len(self.nearest) else search.neighbours.nearest(self.vector, depth)[0]
-        scored = self.lexical.places[self.lexical.best(depth)]
-        turns = itertools.zip_longest(scored.tolist(), near[:depth].tolist())
-        numbers = list(dict.fromkeys(number for turn in turns for number in turn if number is not None))
-        places = [int(search.places[number]) for number in numbers]
-        self._cosines.update(zip(places, (search.vectors.at(numbers) @ self.vector).tolist(), strict=True))
-        return places
+        turns = itertools.zip_longest(self.found.scored[:depth].tolist(), self.found.nearest[:depth].tolist())
+        numbers = dict.fromkeys(number for turn in turns for number in turn if number is not None)
+        return [int(self.search.places[number]) for number in numbers]
 
     def cosine(self, place: int) -> float:
-        """Return the base's cosine of the query to a passage."""
-        if place not in self._cosines:
-            self._cosines[place] = float((self.search.vectors.at(self.search.numbers_of([place])) @ self.vector)[0])
+        """Return the base's cosine of the query to a passage that is among its candidates."""
         return self._cosines[place]
+
+    @cached_property
+    def _cosines(self) -> dict[int, float]:
+        places = self.search.places[self.found.numbers].tolist()
+        return dict(zip(places, self.found.cosines.tolist(), strict=True))

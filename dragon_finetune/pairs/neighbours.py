@@ -31,7 +31,7 @@ class Neighbours:
 
     def __init__(self, vectors: MappedVectors) -> None:
         self.width = LEAST_WIDTH
-        """Vectors compared in full for each query, as far as there are; twice what is wanted, where that is more."""
+        """Vectors compared in full for each query, as far as there are; as many as are wanted, where that is more."""
         self._vectors = vectors
         self._turn = _directions(vectors)
         self._short = np.empty((len(vectors), self._turn.shape[1]), dtype=np.float32)
@@ -40,42 +40,48 @@ class Neighbours:
 
     def nearest(self, queries: Vectors, count: int) -> list[npt.NDArray[np.int64]]:
         """Return for each query the places of `count` vectors or all, the nearest first as far as they are found."""
-        queries = np.atleast_2d(queries)
-        count = min(count, len(self._short))
-        return [
-            places[np.argsort(-(self._vectors.at(places) @ query), kind="stable")[:count]]
-            for query, places in zip(queries, self._near(queries @ self._turn, max(self.width, 2 * count)), strict=True)
-        ]
+        near = self.near(queries, count)
+        whole = self._vectors.products(np.atleast_2d(queries), near)
+        return [places[np.argsort(-of, kind="stable")[:count]] for places, of in zip(near, whole, strict=True)]
 
-    def _near(self, queries: Vectors, count: int) -> list[npt.NDArray[np.int64]]:
-        """Return for each short query the places, sorted, of its `count` highest products."""
-        floor = self._floor(queries, count)[:, None]
-        blocks = [self._above(queries, floor, start) for start in range(0, len(self._short), _COLUMNS)]
-        rows, places, products = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        order = np.argsort(rows, kind="stable")
-        ends = np.searchsorted(rows[order], np.arange(1, len(queries)))
-        each = zip(np.split(places[order], ends), np.split(products[order], ends), strict=True)
-        found = [of[_highest(products, count)] for of, products in each]
-        # Hardly ever: vectors in such an order that those which were tasted tell nothing.
-        few = [row for row, places in enumerate(found) if len(places) < min(count, len(self._short)) / 2]
-        for row, places in zip(few, self._near(queries[few], len(self._short)) if few else [], strict=True):
-            found[row] = places
+    def near(self, queries: Vectors, count: int) -> list[npt.NDArray[np.int64]]:
+        """Return for each query the places, ascending, of what is to be compared in full to find the nearest `count`.
+
+        Args:
+            queries: (queries, dimension).
+            count: at least so many places are returned, or all.
+        """
+        count = min(max(self.width, count), len(self._short))
+        turned = np.atleast_2d(queries) @ self._turn
+        found = self._highest(turned, count, self._floor(turned, count))
+        few = [row for row, places in enumerate(found) if len(places) < count]
+        if few:
+            everything = np.full(len(few), -np.inf, dtype=np.float32)
+            for row, places in zip(few, self._highest(turned[few], count, everything), strict=True):
+                found[row] = places
         return found
 
-    def _above(self, queries: Vectors, floor: Vectors, start: int) -> tuple[npt.NDArray[Any], ...]:
-        products = queries @ self._short[start : start + _COLUMNS].T
+    def _highest(self, turned: Vectors, count: int, floor: Vectors) -> list[npt.NDArray[np.int64]]:
+        """Return for each short query the places, ascending, of its `count` highest products above a floor."""
+        blocks = [self._above(turned, floor[:, None], start) for start in range(0, len(self._short), _COLUMNS)]
+        rows, places, products = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        order = np.argsort(rows, kind="stable")
+        ends = np.searchsorted(rows[order], np.arange(1, len(turned)))
+        each = zip(np.split(places[order], ends), np.split(products[order], ends), strict=True)
+        return [own[_rows_of_highest(of, count)] for own, of in each]
+
+    def _above(self, turned: Vectors, floor: Vectors, start: int) -> tuple[npt.NDArray[Any], ...]:
+        products = turned @ self._short[start : start + _COLUMNS].T
         rows, columns = np.divmod(np.flatnonzero(products >= floor), products.shape[1])
         return rows, columns + start, products[rows, columns]
 
-    def _floor(self, queries: Vectors, count: int) -> Vectors:
-        """Return for each query a product that hardly fewer than `count` vectors reach, told from some of them."""
-        if count >= len(self._short):
-            return np.full(len(queries), -np.inf, dtype=np.float32)
+    def _floor(self, turned: Vectors, count: int) -> Vectors:
+        """Return for each short query a product that hardly fewer than `count` vectors reach, told from some of them."""
         step = max(1, len(self._short) // _TASTE)
-        tasted = queries @ self._short[::step].T
+        tasted = turned @ self._short[::step].T
         wanted = count / step
-        # Three standard deviations more, of a number that is Poisson's where vectors lie in no order.
-        rank = min(tasted.shape[1], int(np.ceil(wanted + 3 * wanted**0.5 * (step > 1))))
+        # Four standard deviations more, of a number that is Poisson's where vectors lie in no order.
+        rank = min(tasted.shape[1], int(np.ceil(wanted + 4 * wanted**0.5 * (step > 1))))
         return np.asarray(np.partition(tasted, -rank, axis=1)[:, -rank])
 
 
@@ -87,8 +93,8 @@ def _directions(vectors: MappedVectors) -> Vectors:
     return np.ascontiguousarray(directions[:, ::-1][:, :kept], dtype=np.float32)
 
 
-def _highest(products: Vectors, count: int) -> npt.NDArray[np.int64]:
-    """Return the rows of the `count` highest, sorted."""
+def _rows_of_highest(products: Vectors, count: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the `count` highest, ascending."""
     if len(products) <= count:
         return np.arange(len(products))
     return np.sort(np.argpartition(-products, count - 1)[:count])
