@@ -76,7 +76,7 @@ class Neighbours:
         return rows, columns + start, products[rows, columns]
 
     def _floor(self, turned: Vectors, count: int) -> Vectors:
-        """Return for each short query a product that hardly fewer than `count` vectors reach, told from some of them."""
+        """Return for each short query a product that `count` vectors or more reach, as some of them tell."""
         step = max(1, len(self._short) // _TASTE)
         tasted = turned @ self._short[::step].T
         wanted = count / step
