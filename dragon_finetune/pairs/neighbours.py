@@ -2,7 +2,7 @@
 
 The copies are the vectors' shares of the directions in which a sample of them reaches furthest (principal components,
 not centred, for it is products that are compared). Both passes are matrix products over blocks of queries; at
-300,000 vectors that takes less time than a graph (HNSW) or cells (IVF), which leap about in memory
+100,000 vectors that takes less time than a graph (HNSW) or cells (IVF), which leap about in memory
 (docs/pairs-at-scale.md has the figures).
 """
 

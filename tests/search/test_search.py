@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import random
@@ -149,7 +150,8 @@ def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, cli, grid)
         process = start_command(*arguments, cwd=tmp_path)
         time.sleep(dice.uniform(2, 20))
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # ended since
+                os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     done = cli(*arguments)
     assert done.returncode == 0, done.stderr
