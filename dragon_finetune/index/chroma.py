@@ -86,7 +86,7 @@ def closed_after(client: Any) -> Iterator[Any]:
     try:
         yield client
     finally:
-        if hasattr(client, "close"):  # not in Chroma before 1.4
+        if hasattr(client, "close"):  # not in Chroma before 1.5.2
             with _CHANGING:
                 client.close()
 

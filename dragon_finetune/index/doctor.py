@@ -72,38 +72,27 @@ def examine(
         DataError: no store there, or no collection of that name; names those that exist.
     """
     with closed_after(existing_client(store)) as client:
-        return _examined(client, embedder, store, collections, chunks, others, sample, text_field)
-
-
-def _examined(
-    client: Any,
-    embedder: FineTunedEmbedder,
-    store: str | Path,
-    collections: Sequence[str],
-    chunks: Sequence[Path | str],
-    others: Iterable[str],
-    sample: int,
-    text_field: str | None,
-) -> Health:
-    present = collection_names(client, store)
-    for name in collections:
-        require_collection(name, present, store)
-    if not present:
-        message = "no collections. An indexing run failed or never ran: run the host's again, and look for its error."
-        return Health(embedder.model_path, str(store), [], [Finding("no collections", message)])
-    suspects = find_suspects(embedder, others)
-    opened = [stored_collection(client, name) for name in collections or present]
-    files = ChunkFiles(chunks, text_field) if chunks else None
-    contents = [Contents(list(read_texts(collection)), files) for collection in opened] if files else []
-    looks = [
-        _look(collection, embedder, suspects, sample, contents[number].whole if files else {})
-        for number, collection in enumerate(opened)
-    ]
-    _explain(looks, embedder.without_words, suspects, files, contents)
-    health = Health(embedder.model_path, str(store), [look.health for look in looks])
-    if files:
-        find_uncovered(contents, health, files)
-    return health
+        present = collection_names(client, store)
+        for name in collections:
+            require_collection(name, present, store)
+        if not present:
+            message = (
+                "no collections. An indexing run failed or never ran: run the host's again, and look for its error."
+            )
+            return Health(embedder.model_path, str(store), [], [Finding("no collections", message)])
+        suspects = find_suspects(embedder, others)
+        opened = [stored_collection(client, name) for name in collections or present]
+        files = ChunkFiles(chunks, text_field) if chunks else None
+        contents = [Contents(list(read_texts(collection)), files) for collection in opened] if files else []
+        looks = [
+            _look(collection, embedder, suspects, sample, contents[number].whole if files else {})
+            for number, collection in enumerate(opened)
+        ]
+        _explain(looks, embedder.without_words, suspects, files, contents)
+        health = Health(embedder.model_path, str(store), [look.health for look in looks])
+        if files:
+            find_uncovered(contents, health, files)
+        return health
 
 
 def _look(
