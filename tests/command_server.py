@@ -21,6 +21,8 @@ from typing import BinaryIO
 READ_AT_IMPORT = ("HF_", "HUGGINGFACE", "TRANSFORMERS", "TORCH", "OMP", "MKL", "OPENBLAS", "KMP", "PYTHON",
                   "CHROMA", "TOKENIZERS", "ACCELERATE", "XDG_", "HOME", "CI", "LD_", "PATH", "LANG", "LC_",
                   "COLUMNS")  # fmt: skip
+# scikit-learn and torch set them when they are imported, here as in the command.
+_SET_AT_IMPORT = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR"}
 
 _WIDTH = 12  # bytes of a number that a keeper tells: the command's process, then its exit status
 
@@ -42,9 +44,13 @@ class CommandServer:
         """Return whether the libraries, imported by that command in that environment, would be what they are here."""
         if arguments[:1] == ["run"]:
             return False  # what a host imports, and when, is the host's business
-        names = {*environment, *self._environment}
+        return not self.changed(environment)
+
+    def changed(self, environment: Mapping[str, str]) -> list[str]:
+        """Return the variables, read at import, that are not as when the libraries were imported."""
+        names = {*environment, *self._environment} - _SET_AT_IMPORT
         changed = (name for name in names if environment.get(name) != self._environment.get(name))
-        return not any(name.startswith(READ_AT_IMPORT) for name in changed)
+        return sorted(name for name in changed if name.startswith(READ_AT_IMPORT))
 
     def run(self, arguments: list[str], cwd: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess:
         process = self.start(arguments, cwd, environment)

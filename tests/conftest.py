@@ -165,6 +165,14 @@ def command_server() -> CommandServer:
     return server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def environment_is_kept():
+    """Every command would start anew, seconds each, from the test on that leaves the environment changed."""
+    yield
+    if command_server.cache_info().currsize:
+        assert command_server().changed(os.environ) == []
+
+
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run the command in a folder: forked off a process that has imported the libraries, else as it is installed."""
     process = start_command(*arguments, cwd=cwd, **environment)

@@ -51,7 +51,7 @@ def test_a_kill_leaves_no_half_folder_and_the_same_command_makes_it(place, tiny,
         process = start_command(*line, cwd=place)
         time.sleep(wait)
         process.kill()
-        process.wait()
+        process.communicate()
         if (place / "model").exists():
             assert FineTunedEmbedder(place / "model").dimension == 32 + 128 + 2
     assert cli(*line).returncode == 0

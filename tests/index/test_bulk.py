@@ -133,7 +133,7 @@ def test_kills_at_random_moments_leave_what_an_uninterrupted_run_leaves(tmp_path
         process = start_command(*again, cwd=tmp_path)
         time.sleep(dice.uniform(0.3, 0.95) * seconds)
         process.kill()
-        process.wait()
+        process.communicate()
         assert cli(*again).returncode == 0
         assert shards(tmp_path / f"killed {attempt}") == shards(tmp_path / "whole")
     assert len(shards(tmp_path / "whole")) == 4

@@ -152,7 +152,7 @@ def test_a_search_killed_at_any_moment_goes_on(pairs, tiny, tmp_path, cli, grid)
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # ended since
                 os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
     done = cli(*arguments)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

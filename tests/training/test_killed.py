@@ -48,7 +48,7 @@ def test_a_killed_run_goes_on_and_ends_where_the_uninterrupted_one_ends(tmp_path
     while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.communicate()
     assert not (tmp_path / "killed").exists()
     again = cli(*arguments)
     resumed = json.loads(again.stdout)
@@ -79,7 +79,7 @@ def test_a_run_killed_at_any_moment_ends_the_same(tmp_path, tiny, write_jsonl, c
         process = start_command(*arguments, out, cwd=tmp_path)
         time.sleep(dice.uniform(0.2, 1.0) * seconds)
         process.kill()
-        process.wait()
+        process.communicate()
         resumed = json.loads(cli(*arguments, out).stdout)
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", out.name)]
         assert weights[0] == weights[1]
