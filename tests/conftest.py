@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from command_server import CommandServer, Started
@@ -209,7 +210,12 @@ def run_here(*arguments: object) -> subprocess.CompletedProcess:
     before = sys.argv, warnings.showwarning
     sys.argv = ["dragon-finetune", *map(str, arguments)]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            warnings.catch_warnings(),
+            patch.dict(os.environ),  # what the command sets there would be another environment to later commands
+        ):
             warnings.simplefilter("default")
             with pytest.raises(SystemExit) as ended:
                 main()

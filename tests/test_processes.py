@@ -133,8 +133,7 @@ def test_two_that_train_into_one_folder_the_second_is_refused_by_name(tiny, tmp_
 
 def test_a_signal_to_a_command_that_has_ended_goes_nowhere(tmp_path):
     process = start_command("plugins", cwd=tmp_path)
-    while psutil.pid_exists(process.pid):  # ended, and nobody here has asked
-        time.sleep(0.01)
+    assert gone(process.pid, within=60)  # and nobody here has asked
     process.kill()
     assert process.wait() == 0
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dragon_finetune.pairs.fusion import nearest
 from dragon_finetune.pairs.words import tokens
 
 LEAST_CHAMPIONS, MOST_CHAMPIONS = 512, 16_384
@@ -29,7 +30,7 @@ class Candidates(NamedTuple):
 
     def best(self, count: int) -> npt.NDArray[np.int64]:
         """Return the rows of up to `count` that have a word of the query, the best first, of equals the earlier."""
-        rows = np.argsort(-self.scores, kind="stable")[:count]
+        rows = np.array(nearest(self.scores, count), dtype=np.int64)
         return rows[self.scores[rows] > 0]
 
 

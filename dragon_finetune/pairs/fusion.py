@@ -67,6 +67,8 @@ def fused(
 def nearest(scores: npt.NDArray[Any], count: int) -> list[int]:
     """Return the places of the highest scores, the highest first; of equals the earlier."""
     count = min(count, len(scores))
+    if not count:
+        return []
     lowest = np.partition(scores, -count)[-count]
     places = np.flatnonzero(scores >= lowest)
     found: list[int] = places[np.argsort(-scores[places], kind="stable")][:count].tolist()

@@ -65,7 +65,7 @@ def test_no_trial_outlives_its_search_and_none_is_trained_twice_at_once(command,
     first = start_command(*command, cwd=tmp_path)
     assert until(lambda: trainings(out))
     first.send_signal(how)
-    first.wait()
+    first.communicate()
     second = start_command(*command, cwd=tmp_path)
     most = [0]
     done = threading.Event()
