@@ -24,7 +24,7 @@ _LEAST_SHORT, _SHORTER = 128, 3  # a copy has a third of the numbers, and not fe
 _SAMPLE = 16_384  # vectors that the directions are taken from
 _TASTE = 8192  # vectors that tell which products are high
 _OF_A_CELL, _ROUNDS = 64, 10  # vectors that k-means takes for each cell, and how often it goes over them
-_SHARE = 0.25  # of the cells that a query looks into where it compares LEAST_WIDTH in full
+_SHARE, _LEAST_CELLS = 0.25, 128  # of the cells, that a query looks into where it compares LEAST_WIDTH in full
 _MORE = 1.25  # times what is wanted is asked for, of which some lies in cells that are not looked into
 _COLUMNS = 2048  # vectors whose products with a block of queries are held
 
@@ -78,7 +78,7 @@ class Neighbours:
     def _looked_into(self, turned: Vectors) -> npt.NDArray[np.bool_]:
         """Return (queries, cells): the cells whose centres have the highest products."""
         total = len(self._centres)
-        count = min(total, math.ceil(_SHARE * self.width / LEAST_WIDTH * total))
+        count = min(total, math.ceil(max(_LEAST_CELLS, _SHARE * total) * self.width / LEAST_WIDTH))
         products = turned @ self._centres.T
         looked = np.zeros(products.shape, dtype=bool)
         np.put_along_axis(looked, np.argpartition(-products, count - 1, axis=1)[:, :count], True, axis=1)

@@ -120,7 +120,8 @@ def test_as_many_neighbours_as_are_wanted_whatever_the_few_that_are_tasted_say(
     rows[-copies:] = rows[0]
     rows = unit(rows)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"_TASTE": 8, "_COLUMNS": 50, "_LEAST_SHORT": 3, "LEAST_WIDTH": 1}.items():
+        small = {"_TASTE": 8, "_COLUMNS": 50, "_LEAST_SHORT": 3, "_LEAST_CELLS": 2, "LEAST_WIDTH": 1}
+        for name, value in small.items():
             patch.setattr(f"dragon_finetune.pairs.neighbours.{name}", value)
         vectors = MappedVectors(tmp_path_factory.mktemp("shards"), [*map(str, range(count))], Given(rows), rows=64)
         neighbours = Neighbours(vectors)
