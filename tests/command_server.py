@@ -21,8 +21,8 @@ from typing import BinaryIO
 READ_AT_IMPORT = ("HF_", "HUGGINGFACE", "TRANSFORMERS", "TORCH", "OMP", "MKL", "OPENBLAS", "KMP", "PYTHON",
                   "CHROMA", "TOKENIZERS", "ACCELERATE", "XDG_", "HOME", "CI", "LD_", "PATH", "LANG", "LC_",
                   "COLUMNS")  # fmt: skip
-# scikit-learn and torch set them when they are imported, here as in the command.
-_SET_AT_IMPORT = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR"}
+# scikit-learn and torch set them when they are imported, Ray when it is started; no command does anything else by them.
+_SET_BY_LIBRARIES = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "PYTHONBREAKPOINT", "TORCHINDUCTOR_CACHE_DIR"}
 
 _WIDTH = 12  # bytes of a number that a keeper tells: the command's process, then its exit status
 
@@ -48,7 +48,7 @@ class CommandServer:
 
     def changed(self, environment: Mapping[str, str]) -> list[str]:
         """Return the variables, read at import, that are not as when the libraries were imported."""
-        names = {*environment, *self._environment} - _SET_AT_IMPORT
+        names = {*environment, *self._environment} - _SET_BY_LIBRARIES
         changed = (name for name in names if environment.get(name) != self._environment.get(name))
         return sorted(name for name in changed if name.startswith(READ_AT_IMPORT))
 
