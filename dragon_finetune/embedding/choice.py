@@ -1,5 +1,6 @@
 """Which engine embeds: the fastest that this machine has and that agrees with fp32 on probe texts."""
 
+import contextlib
 import platform
 import shutil
 import warnings
@@ -21,7 +22,8 @@ from dragon_finetune.embedding.int8 import Int8
 from dragon_finetune.embedding.openvino_engine import Int8Engine, OpenVinoEngine
 from dragon_finetune.embedding.probes import fastest_budget, probes
 from dragon_finetune.embedding.torch_engine import TorchEngine
-from dragon_finetune.errors import DragonFinetuneError, ModelError, SettingsError
+from dragon_finetune.errors import DataError, DragonFinetuneError, ModelError, SettingsError
+from dragon_finetune.locks import held
 from dragon_finetune.model_folder import ModelFolder
 from dragon_finetune.progress import progress
 
@@ -79,8 +81,12 @@ class EngineChoice:
                 warnings.warn(
                     f"the remembered engine {remembered} no longer works ({error}); choosing again.", stacklevel=2
                 )
-        engine = self._choose()
-        remember(self._cache, f"engine {self._key}", engine.name)
+        # One process at a time converts, compiles and compares: a second would do it again, in the same folder.
+        with contextlib.ExitStack() as alone:
+            with contextlib.suppress(DataError):  # where nothing can be written, nobody shares it
+                alone.enter_context(held(self._cache / CONVERTED, wait=True))
+            engine = self._choose()
+            remember(self._cache, f"engine {self._key}", engine.name)
         return engine
 
     def budget(self, engine: Engine) -> int:
