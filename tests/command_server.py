@@ -6,8 +6,10 @@ about that starts a process of its own, as does a call whose environment the lib
 """
 
 import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -16,13 +18,18 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 READ_AT_IMPORT = ("HF_", "HUGGINGFACE", "TRANSFORMERS", "TORCH", "OMP", "MKL", "OPENBLAS", "KMP", "PYTHON",
                   "CHROMA", "TOKENIZERS", "ACCELERATE", "XDG_", "HOME", "CI", "LD_", "PATH", "LANG", "LC_",
                   "COLUMNS")  # fmt: skip
 # scikit-learn and torch set them when they are imported, Ray when it is started; no command does anything else by them.
 _SET_BY_LIBRARIES = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "PYTHONBREAKPOINT", "TORCHINDUCTOR_CACHE_DIR"}
+
+# What commands import, heavy first.
+_LIBRARIES = ("transformers.models.bert.modeling_bert", "sentence_transformers", "datasets", "peft", "chromadb",
+              "bm25s", "optuna.storages.journal", "scipy.stats", "sklearn.feature_extraction.text")  # fmt: skip
+_ROOMS = ("tokens", "lexical", "embedding", "reading", "pairs", "training", "search", "evaluation", "index")
 
 _WIDTH = 12  # bytes of a number that a keeper tells: the command's process, then its exit status
 
@@ -57,14 +64,24 @@ class CommandServer:
         out, err = process.communicate()
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def start(self, arguments: list[str], cwd: Path, environment: Mapping[str, str]) -> "Started":
-        request = json.dumps({"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}).encode()
+    def start(
+        self,
+        arguments: list[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        *,
+        before: str = "",
+        err: IO[Any] | None = None,
+    ) -> "Started":
+        """Start the command, after `before`, which is Python; with `err`, a file, stderr goes there."""
+        asked = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "before": before}
+        request = json.dumps(asked).encode()
         told, tell = os.pipe()
-        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (Started closes them)
-        socket.send_fds(self._line, [len(request).to_bytes(8)], [out.fileno(), err.fileno(), tell])
+        out, told_err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (Started closes them)
+        socket.send_fds(self._line, [len(request).to_bytes(8)], [out.fileno(), (err or told_err).fileno(), tell])
         os.close(tell)
         self._line.sendall(request)
-        return Started(os.fdopen(told, "rb", buffering=0), out, err)
+        return Started(os.fdopen(told, "rb", buffering=0), out, told_err)
 
     def close(self) -> None:
         self._line.close()
@@ -101,6 +118,9 @@ class Started:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # ended since, and not told yet
                 os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -154,12 +174,20 @@ def _become(request: dict, fds: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["dragon-finetune", *request["arguments"]]
+    exec(request["before"])
 
 
 def _import_everything() -> None:
-    import transformers.models.bert.modeling_bert  # noqa: F401
+    from dragon_finetune.embedding.openvino_import import load_openvino
 
-    import dragon_finetune.codex.run  # noqa: F401
+    for name in (*_LIBRARIES, "dragon_finetune.codex.run", "dragon_finetune.cli.app"):
+        importlib.import_module(name)
+    load_openvino()
+    for room in _ROOMS:
+        package = importlib.import_module(f"dragon_finetune.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                importlib.import_module(module.name)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_generation_a_runs_unchanged_with_prompts_of_their_own(tmp_path, tiny, e
             assert chunk["distance"] == pytest.approx(ours[result["question_id"]][chunk["text"]], abs=2e-4)
 
 
-@pytest.mark.parametrize("embedder", ["base", "finetuned"])
+@pytest.mark.parametrize("embedder", [pytest.param("base", marks=pytest.mark.thorough), "finetuned"])
 @pytest.mark.parametrize(("generation", "scripts"), [("b", SCRIPTS_B), ("c", SCRIPTS_C)])
 def test_later_generations_run_unchanged(tmp_path, tiny, env_of, embedder, generation, scripts):
     host = lay_out(generation, tmp_path / "host", env_of[embedder])

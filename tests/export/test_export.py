@@ -69,8 +69,8 @@ def test_each_format_is_proved_by_its_engine(family, to, dtype, request, tmp_pat
 @pytest.mark.parametrize(
     ("to", "dtype", "least"),
     [
-        ("gguf", "f32", 0.99999),
-        ("gguf", "f16", 0.9999),
+        pytest.param("gguf", "f32", 0.99999, marks=pytest.mark.thorough),
+        pytest.param("gguf", "f16", 0.9999, marks=pytest.mark.thorough),
         ("gguf", "q8_0", 0.997),
         ("onnx", "f32", 0.99999),
         ("openvino", "f32", 0.99999),

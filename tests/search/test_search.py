@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_pairs, start_command
+from conftest import command_server, make_pairs, start_command
 
 from dragon_finetune import FineTunedEmbedder
 from dragon_finetune.errors import DragonFinetuneError, SettingsError
 from dragon_finetune.files import write_json
+from dragon_finetune.processes import environment_of_a_child, python_of_ours
+from dragon_finetune.search import search
 from dragon_finetune.search.budget import Budget
 from dragon_finetune.search.promise import require_promise
 from dragon_finetune.search.report import finish
@@ -21,6 +23,23 @@ from dragon_finetune.search.space import Space, points_of
 SPACE = Space(learning_rate=(1e-4, 1e-3), epochs=(1, 2), warmup=(0.1,))
 SHARED = {"batch_size": 8, "device": "cpu", "save_steps": 5, "validations_per_epoch": 2, "validation_share": 0.2}
 KILLS = int(os.environ.get("KILLS", "1"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trials_begin_with_the_libraries_imported():
+    """Most of a short trial is imports; those of a search that a test starts as a command are whole."""
+    of_ours = python_of_ours("dragon_finetune.cli")
+
+    def start(command, *, stdout, stderr):
+        del stdout
+        words = command[len(of_ours) :]
+        assert command == [*of_ours, *words]
+        return command_server().start(words, Path.cwd(), environment_of_a_child(), err=stderr)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(os, "fork"):
+            patch.setattr(search, "start", start)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A part of a group of texts, embedded by a worker and handed over as one row, and groups put together of them."""
 
+import pickle
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from dragon_finetune.embedding.engine import Vectors
+from dragon_finetune.errors import DragonFinetuneError
 from dragon_finetune.index.distributed.embed_batch import EmbedBatch
 
 _SCHEMA = pa.schema({
@@ -17,6 +19,7 @@ _SCHEMA = pa.schema({
     "vectors": pa.large_binary(),
     "engine": pa.string(),
     "said": pa.list_(pa.string()),
+    "refused": pa.large_binary(),
     "whole": pa.bool_(),
     "read": pa.int64(),
     "already": pa.int64(),
@@ -37,13 +40,23 @@ class EmbedGroup:
         self._embed = EmbedBatch(model, threads=threads, **options)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """Return the rows with what was made of their texts; the texts stay only where that is still to be done."""
-        return pa.Table.from_pylist([self._done(row) for row in rows.to_pylist()], schema=_SCHEMA)
+        """Return the rows with what was made of their texts; the texts stay only where that is still to be done.
+
+        What is refused is handed over too: a task that raises would leave it to Ray when its workers make room.
+        """
+        return pa.Table.from_pylist([self._done_or_refused(row) for row in rows.to_pylist()], schema=_SCHEMA)
+
+    def _done_or_refused(self, row: dict[str, Any]) -> dict[str, Any]:
+        nothing = {"keys": b"", "vectors": b"", "engine": "", "said": [], "refused": b""}
+        try:
+            return {**nothing, **self._done(row)}
+        except DragonFinetuneError as error:
+            return {**nothing, **row, "refused": pickle.dumps(error)}
 
     def _done(self, row: dict[str, Any]) -> dict[str, Any]:
         texts = row["texts"]
         if row.pop("joinable") or not texts:
-            return {**row, "keys": b"", "vectors": b"", "engine": "", "said": []}
+            return row
         # A worker's stderr is read by nobody.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
@@ -80,11 +93,18 @@ class Group:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Group":
-        """Return what `EmbedGroup` packed into a row."""
+        """Return what `EmbedGroup` packed into a row.
+
+        Raises:
+            DragonFinetuneError: what the worker raised.
+        """
+        if refused := row["refused"]:
+            raise pickle.loads(refused)
         packed = row["keys"]
         keys = [packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES)]
         vectors = np.frombuffer(row["vectors"], dtype=np.float32)
-        return cls(**{**row, "keys": keys, "vectors": vectors.reshape(len(keys), -1) if keys else vectors})
+        told = {name: value for name, value in row.items() if name != "refused"}
+        return cls(**{**told, "keys": keys, "vectors": vectors.reshape(len(keys), -1) if keys else vectors})
 
     @classmethod
     def together(cls, parts: Iterable["Group"]) -> Iterator["Group"]:

@@ -12,7 +12,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from dragon_finetune.progress import progress
 _STORE_BYTES = 256 << 20  # groups under way, 10 MB each; more goes to the disk
 _PARTS = 4  # of a shard; what one worker embeds while the others have nothing left to do is one of them
 _ANSWER_SECONDS = 10
+_START_SECONDS = 600
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -124,8 +125,9 @@ def _groups(ray: Any, missing: Missing, workers: Workers) -> Iterator[Group]:
         fn_constructor_args=(missing.model, int(resources["num_cpus"]), missing.options),
         **resources,
     )
-    blocks = made.iter_batches(batch_size=None, batch_format="pyarrow")
-    yield from Group.together(Group.of(row) for block in blocks for row in block.to_pylist())
+    # Closed here: a traceback that somebody keeps would keep the workers and their CPUs too.
+    with closing(iter(made.iter_batches(batch_size=None, batch_format="pyarrow"))) as blocks:
+        yield from Group.together(Group.of(row) for block in blocks for row in block.to_pylist())
 
 
 def _read(ray: Any, missing: Missing) -> Any:
@@ -211,6 +213,10 @@ def _in_order(ray: Any) -> Iterator[None]:
     context = ray.data.DataContext.get_current().copy()
     context.execution_options.preserve_order = True
     context.target_max_block_size = 1
+    # Ray would take half an hour over one part for a fault, and a large model on few cores takes longer; what may not
+    # take that long is the start of a worker.
+    context.execution_no_progress_timeout_s = -1
+    context.wait_for_min_actors_s = _START_SECONDS
     context.raise_original_map_exception = True  # else what a worker raised comes as text
     context.enable_progress_bars = context.print_on_execution_start = False
     logger = logging.getLogger("ray.data")
