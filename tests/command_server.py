@@ -174,7 +174,7 @@ def _become(request: dict, fds: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["dragon-finetune", *request["arguments"]]
-    exec(request["before"])
+    exec(request["before"], {"__name__": "__main__"})
 
 
 def _import_everything() -> None:

@@ -107,6 +107,12 @@ def build_model(path: Path, family: str, *, limit: int = 64, dimension: int = 32
     return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files of slow tests: a worker that begins one when the other has nothing left works alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_this_session(tmp_path_factory) -> None:
     """Keep what is converted and remembered out of the user's own cache."""
@@ -179,6 +185,17 @@ def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess
     process = start_command(*arguments, cwd=cwd, **environment)
     out, err = process.communicate()
     return subprocess.CompletedProcess([*map(str, arguments)], process.returncode, out, err)
+
+
+def run_code(code: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess:
+    """Run `python -c code arguments` in a folder, forked as `run_command` is."""
+    words = [str(each) for each in arguments]
+    if not hasattr(os, "fork"):
+        command = [sys.executable, "-c", code, *words]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    process = command_server().start(words, cwd, os.environ, before=f"{code}\nraise SystemExit\n")
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def start_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen | Started:

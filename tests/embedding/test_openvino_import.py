@@ -31,8 +31,16 @@ print(len(said), openvino_telemetry.Telemetry.__module__)
 """
 
 
-@pytest.mark.parametrize("work", [EMBED, QUANTISE], ids=["embed", "quantise"])
-@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize(
+    ("first", "work"),
+    [
+        ("we", EMBED),
+        ("we", QUANTISE),
+        ("the host", QUANTISE),
+        pytest.param("the host", EMBED, marks=pytest.mark.thorough),
+    ],
+    ids=["we-embed", "we-quantise", "the host-quantise", "the host-embed"],
+)
 def test_nothing_is_sent_and_nothing_is_left_at_home(tiny, tmp_path, first, work):
     code = RECORDED.format(host=FIRST[first], embed=work.format(model=str(tiny)))
     environment = {name: value for name, value in os.environ.items() if name != "CI"}

@@ -173,6 +173,17 @@ def test_what_a_worker_refuses_or_warns_of_is_told_here(ray, tmp_path, tiny):
         assert embed_on_ray([file], tmp_path / "out", cutting, TWO).embedded == 1
 
 
+def test_a_part_may_take_long_and_the_start_of_a_worker_may_not(ray, tmp_path, embedder, monkeypatch):
+    file = write_chunks(tmp_path / "a.jsonl", 5)
+    # As if a large model took longer over one part than Ray takes for a fault.
+    monkeypatch.setattr(ray.data.DataContext.get_current(), "execution_no_progress_timeout_s", 0.1)
+    assert embed_on_ray([file], tmp_path / "out", embedder, TWO).embedded == 5
+    monkeypatch.setattr(on_ray, "_START_SECONDS", 0.001)
+    with pytest.raises(ClusterError, match="while starting actors"):
+        embed_on_ray([file], tmp_path / "late", embedder, TWO)
+    assert all_cpus_are_free(ray)
+
+
 def test_a_bad_line_is_refused_before_ray_is_asked(tmp_path, embedder):
     file = write_chunks(tmp_path / "a.jsonl", 5)
     with file.open("a", encoding="utf-8") as out:

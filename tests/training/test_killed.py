@@ -96,7 +96,7 @@ def test_an_unfinished_run_with_other_settings_is_not_mixed_up(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
+def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl, cli):
     file = write_jsonl("pairs.jsonl", make_pairs(80))
     entry = tmp_path / "entry.py"
     entry.write_text("from dragon_finetune.cli.main import main\nmain()\n", encoding="utf-8")
@@ -104,16 +104,15 @@ def test_two_processes_train_one_model(tiny, tmp_path, write_jsonl):
     settings.write_text("device: cpu\nprecision: fp32\nlearning_rate: 0.001\nhalves: false\n", encoding="utf-8")
     arguments = ["train", file, "--base-model", tiny, "--config", settings, "--json", "--output"]
 
-    def run(processes, batch, out):
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = [sys.executable, *launch, entry, *arguments, out, "--batch-size", str(batch), "--epochs", "3"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads((out / "dragon_finetune.json").read_text(encoding="utf-8"))["result"]
-
     # The same number of pairs per step either way, and the same negatives, gathered across the processes.
-    one, two = run(1, 16, tmp_path / "one"), run(2, 8, tmp_path / "two")
+    alone = cli(*arguments, tmp_path / "one", "--batch-size", 16, "--epochs", 3)
+    assert alone.returncode == 0, alone.stderr
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", entry]
+    command = [sys.executable, *launch, *arguments, tmp_path / "two", "--batch-size", 8, "--epochs", 3]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (result_of(tmp_path / name) for name in ("one", "two"))
     assert one["steps"] == two["steps"]
     assert two["validation"]["base"] == pytest.approx(one["validation"]["base"])
     assert two["final_loss"] == pytest.approx(one["final_loss"], rel=0.15)

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import make_pairs
+from conftest import make_pairs, run_code
 from runs_of_training import PAIRS, config
 
 from dragon_finetune import FineTuner
@@ -44,8 +44,7 @@ FineTuner(TrainingConfig(**settings), [Raise()]).train(sys.argv[1])
 def test_it_stops_after_the_step_which_is_saved(tiny, tmp_path, write_jsonl, number, step):
     """The last step too: what follows it may take as long. In a process of its own, for pytest has signals too."""
     pairs = write_jsonl("pairs.jsonl", PAIRS)
-    command = [sys.executable, "-c", STOPPED, pairs, tiny, tmp_path / "out", str(int(number)), str(step)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_code(STOPPED, pairs, tiny, tmp_path / "out", int(number), step, cwd=tmp_path)
     assert f"stopped at step {step}, which is saved" in done.stderr, done.stderr[-2000:]
     assert "stopping after this step" in done.stderr
     assert saved_steps(tmp_path / "out") == [step]
