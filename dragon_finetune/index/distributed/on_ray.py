@@ -6,6 +6,7 @@ machine writes, and no worker needs to reach the shards' folder. A worker that d
 embedded again; when this process dies, groups under way are lost and nothing that is written is made twice.
 """
 
+import gc
 import logging
 import os
 import socket
@@ -86,10 +87,15 @@ def embed_on_ray(
         with (
             redirect_stdout(sys.stderr),  # what Ray has to say, of a worker that died for instance
             _connected(ray, workers),
-            _told(ray),
             progress(total=total, desc="embed", unit="chunk") as bar,
         ):
-            return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
+            try:
+                return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
+            except ray.exceptions.RayError as error:
+                told = _told(error)
+            # Outside of the handler, for the error's frames name workers, which live and keep their CPUs until then.
+            gc.collect()
+            raise told
 
 
 def _write(
@@ -231,18 +237,12 @@ def _in_order(ray: Any) -> Iterator[None]:
         logger.setLevel(level)
 
 
-@contextmanager
-def _told(ray: Any) -> Iterator[None]:
-    """Raise what a worker raised as it would be raised here; anything else of Ray's as ClusterError."""
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, DragonFinetuneError):
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        if cause is not None:
-            raise cause from None
-        said = " ".join(str(error).split())
-        raise ClusterError(
-            f"Ray says: {said:.500}. What is embedded is kept; mend that and run the same command again."
-        ) from error
+def _told(error: BaseException) -> DragonFinetuneError:
+    """Return what a worker raised, to be raised as it would be here; for anything else of Ray's a ClusterError."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DragonFinetuneError):
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    if cause is not None:
+        return cause.with_traceback(None)
+    said = " ".join(str(error).split())
+    return ClusterError(f"Ray says: {said:.500}. What is embedded is kept; mend that and run the same command again.")
