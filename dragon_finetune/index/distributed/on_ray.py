@@ -6,7 +6,6 @@ machine writes, and no worker needs to reach the shards' folder. A worker that d
 embedded again; when this process dies, groups under way are lost and nothing that is written is made twice.
 """
 
-import gc
 import logging
 import os
 import socket
@@ -92,10 +91,7 @@ def embed_on_ray(
             try:
                 return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
             except ray.exceptions.RayError as error:
-                told = _told(error)
-            # Outside of the handler, for the error's frames name workers, which live and keep their CPUs until then.
-            gc.collect()
-            raise told
+                raise _told(error) from None
 
 
 def _write(
