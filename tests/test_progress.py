@@ -1,15 +1,13 @@
 """Long work says something every half minute where stderr is no terminal; every loop by one piece of code."""
 
 import ast
-import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import command_server, make_pairs
+from conftest import make_pairs, run_code
 
 import dragon_finetune
 from dragon_finetune import progress as told
@@ -17,8 +15,11 @@ from dragon_finetune.files import write_json, write_jsonl
 from dragon_finetune.progress import _VOICE, progress, working
 
 PACKAGE = Path(dragon_finetune.__file__).parent
-# Half a minute that is over at once.
-HURRIED = "from dragon_finetune import progress as told; told.INTERVAL = 0.002"
+# The command, with half a minute that is over at once.
+HURRIED = (
+    "import sys; from dragon_finetune import progress as told; told.INTERVAL = 0.002;"
+    "from dragon_finetune.cli.main import main; main()"
+)
 FEW = "--base-model tiny --config few.yaml"
 ASKED = "--chunks chunks.jsonl --questions questions.json"
 COMMANDS = {
@@ -59,23 +60,17 @@ def place(tmp_path_factory, tiny):
 
 
 def hurry(folder, arguments):
-    if hasattr(os, "fork"):
-        process = command_server().start(arguments, folder, os.environ, before=HURRIED)
-    else:
-        command = [sys.executable, "-c", f"{HURRIED}; from dragon_finetune.cli.main import main; main()", *arguments]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _, said = process.communicate()
-    return process.returncode, said
+    return run_code(HURRIED, *arguments, cwd=folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_long_command_says_how_far_it_is(place, name):
     line, said = COMMANDS[name]
-    code, heard = hurry(place, [*line.split(), *(["1 runs"] if name == "search" else [])])
-    assert code in (0, 1), heard
-    assert re.search(rf"^{said}", heard, re.MULTILINE), heard
-    assert "\r" not in heard
+    done = hurry(place, [*line.split(), *(["1 runs"] if name == "search" else [])])
+    assert done.returncode in (0, 1), done.stderr
+    assert re.search(rf"^{said}", done.stderr, re.MULTILINE), done.stderr
+    assert "\r" not in done.stderr
 
 
 def test_only_one_piece_of_code_draws_bars():

@@ -86,12 +86,10 @@ def embed_on_ray(
         with (
             redirect_stdout(sys.stderr),  # what Ray has to say, of a worker that died for instance
             _connected(ray, workers),
+            _told(ray),
             progress(total=total, desc="embed", unit="chunk") as bar,
         ):
-            try:
-                return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
-            except ray.exceptions.RayError as error:
-                raise _told(error) from None
+            return _write(_groups(ray, missing, workers), store, dense, embedder, bar)
 
 
 def _write(
@@ -233,12 +231,18 @@ def _in_order(ray: Any) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _told(error: BaseException) -> DragonFinetuneError:
-    """Return what a worker raised, to be raised as it would be here; for anything else of Ray's a ClusterError."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, DragonFinetuneError):
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    if cause is not None:
-        return cause.with_traceback(None)
-    said = " ".join(str(error).split())
-    return ClusterError(f"Ray says: {said:.500}. What is embedded is kept; mend that and run the same command again.")
+@contextmanager
+def _told(ray: Any) -> Iterator[None]:
+    """Raise what a worker raised as it would be raised here; anything else of Ray's as ClusterError."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, DragonFinetuneError):
+            cause = getattr(cause, "cause", None) or cause.__cause__
+        if cause is not None:
+            raise cause from None
+        said = " ".join(str(error).split())
+        raise ClusterError(
+            f"Ray says: {said:.500}. What is embedded is kept; mend that and run the same command again."
+        ) from error
