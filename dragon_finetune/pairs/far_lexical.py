@@ -62,12 +62,8 @@ class FarLexical:
         self._data, self._indices = (np.asarray(stored.scores[name]) for name in ("data", "indices"))
         self._starts = np.asarray(stored.scores["indptr"], dtype=np.int64)
         self.champions = LEAST_CHAMPIONS
-        self._best_of: dict[int, Places] = {}
-
-    def widen(self) -> None:
-        """Look at twice as many passages for each word from now on."""
-        self.champions *= 2
-        self._best_of.clear()
+        """Passages that are looked at for each word."""
+        self._best_of: dict[tuple[int, int], Places] = {}
 
     def scores(self, query: str) -> Scores:
         """Return a score per passage, 0 where it has no word of the query: by looking at all of them."""
@@ -111,11 +107,12 @@ class FarLexical:
         own: Places = self._indices[start:end]
         if len(own) <= self.champions:
             return own
-        if number not in self._best_of:
+        kept = number, self.champions
+        if kept not in self._best_of:
             # Equal scores fall to the earlier passage, as everywhere.
             order = np.argsort(-self._data[start:end], kind="stable")[: self.champions]
-            self._best_of[number] = np.sort(own[order])
-        return self._best_of[number]
+            self._best_of[kept] = np.sort(own[order])
+        return self._best_of[kept]
 
 
 def _each_once(lists: Sequence[Places]) -> Places:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dragon_finetune.index.mapped import MappedVectors
 from dragon_finetune.overlap import words
 from dragon_finetune.pairs.corpus import Corpus
-from dragon_finetune.pairs.far_lexical import FarLexical
+from dragon_finetune.pairs.far_lexical import Candidates, FarLexical
 from dragon_finetune.pairs.fusion import fused, nearest
 from dragon_finetune.pairs.neighbours import Neighbours
 from dragon_finetune.pairs.recall import measured
@@ -92,10 +92,7 @@ class FarSearcher:
         near = [places.astype(np.int32) for places in self.neighbours.near(vectors, depth)]
         candidates = self.lexical.candidates(queries, near)
         scored = [each.best(depth) for each in candidates]
-        chosen = [
-            np.union1d(np.searchsorted(each.places, own), rows)
-            for each, own, rows in zip(candidates, near, scored, strict=True)
-        ]
+        chosen = [_rows(each, own, rows) for each, own, rows in zip(candidates, near, scored, strict=True)]
         numbers = [each.places[rows] for each, rows in zip(candidates, chosen, strict=True)]
         cosines = self.vectors.products(vectors, numbers)
         for row, each in enumerate(candidates):
@@ -126,6 +123,13 @@ class FarSearcher:
         """Return the numbers of the texts of passages, sorted, each once."""
         found: npt.NDArray[np.int32] = np.unique(self._number[list(places)])
         return found
+
+
+def _rows(candidates: Candidates, near: npt.NDArray[np.int32], scored: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows of what either search found, ascending."""
+    found = np.zeros(len(candidates.places), dtype=bool)
+    found[np.searchsorted(candidates.places, near)] = found[scored] = True
+    return np.flatnonzero(found)
 
 
 class Found(NamedTuple):

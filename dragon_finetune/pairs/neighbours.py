@@ -24,7 +24,7 @@ _LEAST_SHORT, _SHORTER = 128, 3  # a copy has a third of the numbers, and not fe
 _SAMPLE = 16_384  # vectors that the directions are taken from
 _TASTE = 8192  # vectors that tell which products are high
 _OF_A_CELL, _ROUNDS = 64, 10  # vectors that k-means takes for each cell, and how often it goes over them
-_SHARE, _LEAST_CELLS = 0.25, 128  # of the cells, that a query looks into where it compares LEAST_WIDTH in full
+_SHARE, _LEAST_CELLS = 0.14, 128  # of the cells, that a query looks into where it compares LEAST_WIDTH in full
 _MORE = 1.25  # times what is wanted is asked for, of which some lies in cells that are not looked into
 _COLUMNS = 2048  # vectors whose products with a block of queries are held
 
@@ -39,7 +39,7 @@ class Neighbours:
     def __init__(self, vectors: MappedVectors) -> None:
         self.width = LEAST_WIDTH
         """Vectors compared in full for each query, as far as there are; as many as are wanted, where that is more.
-        Twice the width is twice the cells too."""
+        With it grows the share of the cells that are looked into."""
         self._vectors = vectors
         self._turn = _directions(vectors)
         short = np.empty((len(vectors), self._turn.shape[1]), dtype=np.float32)

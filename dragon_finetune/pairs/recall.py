@@ -1,5 +1,6 @@
 """How much of what comparing all would find an approximate search finds, measured on some of its queries."""
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,18 +76,22 @@ def measured(search: Widening, queries: Sequence[str], asked: MappedVectors, dep
 
 
 def _widened(search: Widening, recall: Recall) -> bool:
-    """Make whichever part finds too little look twice as wide; False if none can or need."""
+    """Make whichever part finds too little look wider by a quarter; False if none can or need."""
     near = recall.near < WANTED and recall.width < MOST_WIDTH
     words = recall.words < WANTED and recall.champions < MOST_CHAMPIONS
     # What is far down both lists can be high in their sum.
     both = recall.both < WANTED and recall.added < MOST_DEPTH and not near and not words
     if near:
-        search.neighbours.width *= 2
+        search.neighbours.width = _wider(recall.width, MOST_WIDTH)
     if words:
-        search.lexical.widen()
+        search.lexical.champions = _wider(recall.champions, MOST_CHAMPIONS)
     if both:
-        search.depth *= 2
+        search.depth = _wider(recall.added, MOST_DEPTH)
     return near or words or both
+
+
+def _wider(count: int, most: int) -> int:
+    return min(most, math.ceil(count * 1.25))
 
 
 def _truths(search: Widening, queries: Sequence[str], vectors: Any, depth: int) -> Iterator[_Truth]:

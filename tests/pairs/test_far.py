@@ -196,8 +196,16 @@ def test_a_search_that_finds_too_little_looks_wider_or_says_so(corpus, tmp_path,
     monkeypatch.setattr("dragon_finetune.pairs.far_lexical.LEAST_CHAMPIONS", 1)
     far = FarSearcher(corpus, Words(), tmp_path)
     synthesize(corpus, PairSettings(per_chunk=1), search=far)
-    assert far.lexical.champions > 1
+    enough = far.lexical.champions
+    assert enough > 1
     assert far.recalls["hybrid"].words >= 0.98
+    # No wider than it must: the step before, a quarter less, finds too little.
+    for name in ("far_lexical.LEAST_CHAMPIONS", "recall.MOST_CHAMPIONS"):
+        monkeypatch.setattr(f"dragon_finetune.pairs.{name}", int(enough / 1.25))
+    far = FarSearcher(corpus, Words(), tmp_path)
+    with pytest.warns(UserWarning, match="below 0.98"):
+        synthesize(corpus, PairSettings(per_chunk=1), search=far)
+    assert far.recalls["hybrid"].words < 0.98
     monkeypatch.setattr("dragon_finetune.pairs.recall.MOST_CHAMPIONS", 1)
     monkeypatch.setattr("dragon_finetune.pairs.recall.MOST_DEPTH", 1)
     with pytest.warns(UserWarning, match="below 0.98, as wide as it looks"):
