@@ -31,6 +31,7 @@ _LIBRARIES = ("transformers.models.bert.modeling_bert", "sentence_transformers",
               "bm25s", "optuna.storages.journal", "scipy.stats", "sklearn.feature_extraction.text")  # fmt: skip
 _ROOMS = ("tokens", "lexical", "embedding", "reading", "pairs", "training", "search", "evaluation", "index")
 
+_COMMAND = "from dragon_finetune.cli.main import main; main()"
 _WIDTH = 12  # bytes of a number that a keeper tells: the command's process, then its exit status
 
 
@@ -70,11 +71,11 @@ class CommandServer:
         cwd: Path,
         environment: Mapping[str, str],
         *,
-        before: str = "",
+        code: str = _COMMAND,
         err: IO[Any] | None = None,
     ) -> "Started":
-        """Start the command, after `before`, which is Python; with `err`, a file, stderr goes there."""
-        asked = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "before": before}
+        """Start the command, or other Python; with `err`, a file, stderr goes there."""
+        asked = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment), "code": code}
         request = json.dumps(asked).encode()
         told, tell = os.pipe()
         out, told_err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (Started closes them)
@@ -137,12 +138,12 @@ def _text(file: BinaryIO) -> str:
     return file.read().decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _served(line: socket.socket) -> bool:
-    """Fork a process for each request; return in that process, to go on as the command, and False at the end."""
+def _serve(line: socket.socket) -> None:
+    """Fork a process for each request, which is the command; return in it when that has ended, and at the end."""
     while True:
         size, fds, _, _ = socket.recv_fds(line, 8, 3)
         if not size:
-            return False
+            return
         request = b""
         while len(request) < int.from_bytes(size):
             request += line.recv(1 << 20)
@@ -161,7 +162,7 @@ def _served(line: socket.socket) -> bool:
         os.setsid()
         line.close()
         _become(json.loads(request), fds)
-        return True
+        return
 
 
 def _become(request: dict, fds: list[int]) -> None:
@@ -174,7 +175,7 @@ def _become(request: dict, fds: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["dragon-finetune", *request["arguments"]]
-    exec(request["before"], {"__name__": "__main__"})
+    exec(request["code"], {"__name__": "__main__"})
 
 
 def _import_everything() -> None:
@@ -194,7 +195,4 @@ if __name__ == "__main__":
     sys.path.pop(0)  # the tests' folder, which the command would not have
     _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no keeper stays as a zombie
-    if _served(socket.socket(fileno=int(sys.argv[1]))):
-        from dragon_finetune.cli.main import main
-
-        main()
+    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -193,7 +193,7 @@ def run_code(code: str, *arguments: object, cwd: Path) -> subprocess.CompletedPr
     if not hasattr(os, "fork"):
         command = [sys.executable, "-c", code, *words]
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    process = command_server().start(words, cwd, os.environ, before=f"{code}\nraise SystemExit\n")
+    process = command_server().start(words, cwd, os.environ, code=code)
     out, err = process.communicate()
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
