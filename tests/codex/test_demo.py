@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import EXAMPLES
 
 from dragon_finetune.evaluation.scores import evaluate_results
 
-CODEX = Path(__file__).parents[2] / "examples" / "dragons_codex"
+CODEX = EXAMPLES / "dragons_codex"
 ANSWERS = "answers_baseline_retrieval_semantic_search.json"
 
 

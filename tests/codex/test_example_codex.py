@@ -12,13 +12,14 @@ from pathlib import Path
 
 import chromadb
 import pytest
+from conftest import EXAMPLES
 
 from dragon_finetune.evaluation.questions import load_questions
 from dragon_finetune.evaluation.scores import evaluate_results
 from dragon_finetune.files import read_jsonl
 from dragon_finetune.pair import read_pairs
 
-CODEX = Path(__file__).parents[2] / "examples" / "dragons_codex"
+CODEX = EXAMPLES / "dragons_codex"
 ANSWERS = Path("data/testing/answers_baseline_retrieval_semantic_search.json")
 SCORES = Path("data/testing/baseline_evaluation_detailed.json")
 SCRIPTS = (

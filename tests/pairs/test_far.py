@@ -206,6 +206,7 @@ def test_a_search_that_finds_too_little_looks_wider_or_says_so(corpus, tmp_path,
     with pytest.warns(UserWarning, match="below 0.98"):
         synthesize(corpus, PairSettings(per_chunk=1), search=far)
     assert far.recalls["hybrid"].words < 0.98
+    monkeypatch.setattr("dragon_finetune.pairs.far_lexical.LEAST_CHAMPIONS", 1)
     monkeypatch.setattr("dragon_finetune.pairs.recall.MOST_CHAMPIONS", 1)
     monkeypatch.setattr("dragon_finetune.pairs.recall.MOST_DEPTH", 1)
     with pytest.warns(UserWarning, match="below 0.98, as wide as it looks"):
